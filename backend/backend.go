@@ -1,0 +1,111 @@
+// Package backend is the contract between a pool and a place that can run copies of the program.
+//
+// A backend only starts and stops things. Calls, results, health and figures travel over the
+// session between parent and runner, never through the backend, so that a backend of one's own
+// is a page of code. Package backendtest holds the checks that every backend must pass.
+package backend
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+)
+
+// EnvParent is the environment variable that tells a copy of the program that it is a runner, and whose.
+// It is part of [Spec.Env]; a backend passes it on unchanged and never prints it.
+const EnvParent = "FLAME_PARENT"
+
+// A Backend is a place that can run copies of the program: processes on this machine, containers, machines.
+// Its methods may be called by several goroutines at once.
+type Backend interface {
+	// Boot brings up one copy of the program as spec says and returns once it exists; the copy
+	// need not be up. When ctx ends first, Boot returns an error and leaves nothing behind.
+	Boot(ctx context.Context, spec Spec) (Instance, error)
+}
+
+// An Instance is what a backend booted: a process, a container, a pod, a machine.
+// Its methods may be called by several goroutines at once.
+type Instance interface {
+	// ID names the instance in the backend's own terms: a pid, a container id. It never changes.
+	ID() string
+	// Done is closed when the instance is gone, whatever the reason.
+	Done() <-chan struct{}
+	// Err says why the instance is gone: nil before Done is closed and after an exit with code 0,
+	// otherwise an error that may hold an [*ExitError].
+	Err() error
+	// Stop ends the instance and waits until it is gone. It asks first and insists when ctx ends.
+	// Stopping a stopped one does nothing.
+	Stop(ctx context.Context) error
+}
+
+// Connected is an Instance that brings its connection along, such as a process that inherited one
+// end of a socketpair. A runner without it dials its parent back.
+type Connected interface {
+	Instance
+	// Conn is the parent's end of the connection. It belongs to the caller, who closes it.
+	Conn() io.ReadWriteCloser
+}
+
+// Teller is an Instance that can tell what its copy of the program wrote to stdout and stderr.
+type Teller interface {
+	Instance
+	// Output returns the last part of it, at most 64 KiB. It is complete once Done is closed.
+	Output() []byte
+}
+
+// Local is implemented by a Backend whose runners are this very process, so that main is never run
+// for them. Every other backend boots main again.
+type Local interface {
+	Backend
+	// Local is never called; having it is the statement.
+	Local()
+}
+
+// A Reaper is a Backend that can remove what a parent left when it died without a chance to stop it.
+type Reaper interface {
+	// Reap removes instances whose parent is provably gone and returns their ids. With dryRun it only
+	// names them. A parent on another host is never judged.
+	Reap(ctx context.Context, dryRun bool) ([]string, error)
+}
+
+// Spec says what to boot.
+type Spec struct {
+	// ID names the runner: unique, lower-case letters, digits and hyphens, at most 63 bytes.
+	ID string
+	// Pool is the pool's name, Parent the parent's id. Both are for labels and logs.
+	Pool, Parent string
+	// Path is the executable: the parent's own, whatever its file's name now holds. Backends that run an image
+	// with the executable inside may ignore it.
+	Path string
+	// Args are the parent's arguments; Args[0] is the program's name.
+	Args []string
+	// Env is the runner's whole environment, "name=value" each. It holds [EnvParent].
+	Env []string
+	// Dir is the working directory; empty means the backend's default.
+	Dir string
+	// Labels mark the instance where the engine can hold labels.
+	Labels map[string]string
+}
+
+// ExitError says how an instance ended.
+type ExitError struct {
+	// Code is the exit code; -1 if a signal ended it or the engine does not say.
+	Code int
+	// Signal is the signal that ended it, or nil.
+	Signal os.Signal
+	// OOM is true if it was killed because memory ran out.
+	OOM bool
+}
+
+// Error says it in words.
+func (e *ExitError) Error() string {
+	switch {
+	case e.OOM:
+		return "killed because it ran out of memory"
+	case e.Signal != nil:
+		return fmt.Sprintf("killed by signal: %v", e.Signal)
+	default:
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+}

@@ -1,0 +1,9 @@
+module github.com/fleetinglambda/flame
+
+go 1.26
+
+require (
+	golang.org/x/arch v0.32.0
+	golang.org/x/sys v0.49.0
+	pgregory.net/rapid v1.3.0
+)

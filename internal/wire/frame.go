@@ -1,0 +1,126 @@
+// Package wire turns frames into bytes and back. It holds no connection, goroutine or clock.
+//
+// A frame is a header of 12 bytes and a payload of at most [MaxPayload]:
+//
+//	call    uint64  the call it belongs to, 0 for the session itself
+//	length  uint16  bytes of payload
+//	kind    uint8
+//	_       uint8   must be 0
+//
+// Numbers are little-endian. A message (a function with its captures, or a result) starts in a frame of
+// kind [Call] or [Result] whose payload begins with its whole size, and goes on in [Chunk] frames.
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind says what a frame means.
+type Kind uint8
+
+// The kinds of frames. A number is never used again for another meaning.
+const (
+	Hello   Kind = 1  // runner → parent: who I am and what I was built from
+	Welcome Kind = 2  // parent → runner: you are in, with the limits
+	Refuse  Kind = 3  // parent → runner: you are not, and why
+	Call    Kind = 4  // parent → runner: the head of a function with its captures
+	Result  Kind = 5  // runner → parent: the head of what it returned
+	Chunk   Kind = 6  // either way: more of a call or of a result
+	Cancel  Kind = 7  // parent → runner: cancel the call's context
+	Abandon Kind = 8  // parent → runner: the rest of a call's message will not come; it never starts
+	Ping    Kind = 9  // parent → runner: are you there
+	Pong    Kind = 10 // runner → parent: I am
+	Drain   Kind = 11 // parent → runner: nothing new comes; leave when your calls are over
+
+	lastKind = Drain
+)
+
+const (
+	// HeaderSize is the size of a frame's header in bytes.
+	HeaderSize = 12
+	// MaxFrame bounds a frame, header included.
+	MaxFrame = 64 << 10
+	// MaxPayload bounds a frame's payload.
+	MaxPayload = MaxFrame - HeaderSize
+	// CallHeadSize is what a Call frame's payload starts with: size, time left, key.
+	CallHeadSize = 24
+	// ResultHeadSize is what a Result frame's payload starts with: size.
+	ResultHeadSize = 8
+)
+
+// ErrCorrupt means that the bytes are not frames. The session they came from cannot go on.
+var ErrCorrupt = errors.New("corrupt frame")
+
+// Frame is one frame. Its payload is valid until the next one is read.
+type Frame struct {
+	Call    uint64
+	Kind    Kind
+	Payload []byte
+}
+
+// AppendHeader appends the header of a frame with a payload of n bytes, which is at most MaxPayload.
+func AppendHeader(b []byte, k Kind, call uint64, n int) []byte {
+	b = binary.LittleEndian.AppendUint64(b, call)
+	b = binary.LittleEndian.AppendUint16(b, uint16(n))
+	return append(b, byte(k), 0)
+}
+
+// AppendFrame appends a whole frame. The payload is at most MaxPayload.
+func AppendFrame(b []byte, k Kind, call uint64, payload []byte) []byte {
+	return append(AppendHeader(b, k, call, len(payload)), payload...)
+}
+
+// CallHead is what a Call frame says about its message.
+type CallHead struct {
+	Size int64         // of the whole message
+	Left time.Duration // until the call's deadline; 0 means that it has none
+	Key  uint64        // names the function's code, so that the runner can learn how long it takes
+}
+
+// AppendCallHead appends h.
+func AppendCallHead(b []byte, h CallHead) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Size))
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Left))
+	return binary.LittleEndian.AppendUint64(b, h.Key)
+}
+
+// CutCallHead splits a Call frame's payload into its head and the first bytes of the message.
+func CutCallHead(p []byte) (CallHead, []byte, error) {
+	if len(p) < CallHeadSize {
+		return CallHead{}, nil, fmt.Errorf("%w: a call's head of %d bytes", ErrCorrupt, len(p))
+	}
+	h := CallHead{
+		Size: int64(binary.LittleEndian.Uint64(p)),
+		Left: time.Duration(binary.LittleEndian.Uint64(p[8:])),
+		Key:  binary.LittleEndian.Uint64(p[16:]),
+	}
+	rest := p[CallHeadSize:]
+	if h.Left < 0 {
+		return CallHead{}, nil, fmt.Errorf("%w: negative time left", ErrCorrupt)
+	}
+	return h, rest, checkSize(h.Size, rest)
+}
+
+// AppendResultHead appends the head of a result of size bytes.
+func AppendResultHead(b []byte, size int64) []byte {
+	return binary.LittleEndian.AppendUint64(b, uint64(size))
+}
+
+// CutResultHead splits a Result frame's payload into the message's size and its first bytes.
+func CutResultHead(p []byte) (size int64, rest []byte, err error) {
+	if len(p) < ResultHeadSize {
+		return 0, nil, fmt.Errorf("%w: a result's head of %d bytes", ErrCorrupt, len(p))
+	}
+	size, rest = int64(binary.LittleEndian.Uint64(p)), p[ResultHeadSize:]
+	return size, rest, checkSize(size, rest)
+}
+
+func checkSize(size int64, first []byte) error {
+	if size < int64(len(first)) {
+		return fmt.Errorf("%w: a message of %d bytes with %d in its first frame", ErrCorrupt, size, len(first))
+	}
+	return nil
+}
