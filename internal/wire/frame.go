@@ -24,16 +24,17 @@ type Kind uint8
 // The kinds of frames. A number is never used again for another meaning.
 const (
 	Hello   Kind = 1  // runner → parent: who I am and what I was built from
-	Welcome Kind = 2  // parent → runner: you are in, with the limits
-	Refuse  Kind = 3  // parent → runner: you are not, and why
-	Call    Kind = 4  // parent → runner: the head of a function with its captures
-	Result  Kind = 5  // runner → parent: the head of what it returned
-	Chunk   Kind = 6  // either way: more of a call or of a result
-	Cancel  Kind = 7  // parent → runner: cancel the call's context
-	Abandon Kind = 8  // parent → runner: the rest of a call's message will not come; it never starts
-	Ping    Kind = 9  // parent → runner: are you there
-	Pong    Kind = 10 // runner → parent: I am
-	Drain   Kind = 11 // parent → runner: nothing new comes; leave when your calls are over
+	Welcome Kind = 2  // parent → runner: you are in, and what I expect of you
+	Ready   Kind = 3  // runner → parent: I have all that, calls may come
+	Refuse  Kind = 4  // either way, instead of Welcome or Ready: why not
+	Call    Kind = 5  // parent → runner: the head of a function with its captures
+	Result  Kind = 6  // runner → parent: the head of what it returned
+	Chunk   Kind = 7  // either way: more of a call or of a result
+	Cancel  Kind = 8  // parent → runner: cancel the call's context
+	Abandon Kind = 9  // parent → runner: the rest of a call's message will not come; it never starts
+	Ping    Kind = 10 // parent → runner: are you there
+	Pong    Kind = 11 // runner → parent: I am
+	Drain   Kind = 12 // parent → runner: nothing new comes; leave when your calls are over
 
 	lastKind = Drain
 )

@@ -1,0 +1,108 @@
+package session
+
+import (
+	"time"
+
+	"github.com/fleetinglambda/flame/internal/wire"
+)
+
+// Call is one call as the parent's end sees it. It is used for one Send.
+type Call struct {
+	// Ended is called exactly once after a Send without error, when the function is over on the runner,
+	// or certainly does not start any more, or the session is lost. It is called from any goroutine,
+	// under no lock, and must not block.
+	Ended func(Result)
+	// Key names the function's code, so that the runner can learn how long it takes. 0 is no name.
+	Key uint64
+	// Attended says that the goroutine that sends goes on to Wait.
+	Attended bool
+
+	session *Session
+	id      uint64
+	out     message
+	in      []byte // the result so far; its capacity is the whole
+	head    [wire.CallHeadSize]byte
+
+	// Guarded by the session's lock.
+	over     bool          // Ended has returned
+	released bool          // Wait may return although it is not over
+	wake     chan struct{} // for a waiter who does not read
+}
+
+// Result is how a call ended.
+type Result struct {
+	Data    []byte // what the runner answered
+	Lost    bool   // the session was lost before the end was reported
+	Started bool   // false: the function certainly did not start
+}
+
+// Send sends a call. left is the time that the function has, 0 if it has no deadline. The parts of the
+// message may be the caller's own memory until the call has ended or was released. Send does not wait for
+// a slow connection. It fails only if the session is over; then the call did not start.
+func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
+	c.session = s
+	c.out = message{kind: wire.Call, parts: parts}
+	for _, p := range parts {
+		c.out.size += int64(len(p))
+	}
+	c.out.head = wire.AppendCallHead(c.head[:0], wire.CallHead{Size: c.out.size, Left: left, Key: c.Key})
+
+	s.mu.Lock()
+	if err := s.Err(); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	s.lastID++
+	c.id, c.out.call = s.lastID, s.lastID
+	s.calls[c.id] = c
+	s.used = true
+	s.out.add(&c.out)
+	if !c.Attended && s.reader == nobodyReads {
+		s.readInBackgroundLocked()
+	}
+	s.mu.Unlock()
+	s.out.flush()
+	return nil
+}
+
+// Cancel asks the runner to cancel the context of the call's function. Ended comes when the function
+// is really over, or at once if it has not been sent completely: then it does not start.
+func (s *Session) Cancel(c *Call) {
+	if s.takeBack(c) {
+		return
+	}
+	s.mu.Lock()
+	live := s.calls[c.id] == c
+	s.mu.Unlock()
+	if live {
+		s.out.addFrame(wire.Cancel, c.id, nil)
+		s.out.flush()
+	}
+}
+
+// Release lets the goroutine in Wait(c) go although the function may still run, and lets go of the
+// message's parts. A call that has not been sent completely ends with that: it does not start.
+func (s *Session) Release(c *Call) {
+	s.takeBack(c)
+	s.mu.Lock()
+	c.released = true
+	if s.caller == c {
+		s.conn.(interruptible).SetReadDeadline(time.Unix(1, 0))
+	}
+	s.wakeLocked(c)
+	s.mu.Unlock()
+}
+
+// takeBack ends a call whose message has not left completely.
+func (s *Session) takeBack(c *Call) bool {
+	dropped, begun := s.out.drop(&c.out)
+	if !dropped {
+		return false
+	}
+	if begun {
+		s.out.addFrame(wire.Abandon, c.id, nil)
+		s.out.flush()
+	}
+	s.finish(c, Result{})
+	return true
+}

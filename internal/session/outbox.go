@@ -1,0 +1,243 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/fleetinglambda/flame/internal/wire"
+)
+
+const (
+	// writeSize is how much bulk one write may carry, and so how long a small frame may have to wait for it.
+	writeSize = 2 * wire.MaxFrame
+	// maxRounds is how often a sender writes what others have added meanwhile, before the
+	// background writer takes over and he may go.
+	maxRounds = 4
+	// keepBuffer is the largest buffer kept for the next write.
+	keepBuffer = 4 * wire.MaxFrame
+)
+
+// outbox is the one writer of a connection. Frames that are ready together leave in one write. Whoever
+// adds one writes it himself if that needs no waiting; the rest is left to a background writer.
+type outbox struct {
+	conn   io.Writer
+	try    func([]byte) (int, error) // writes what fits without blocking; nil if the connection can't
+	closed <-chan struct{}           // the session is over
+	failed func(error)
+	wake   chan struct{} // one token: the background writer has the busy flag and should write
+
+	mu      sync.Mutex
+	idle    *sync.Cond // busy has become false
+	small   []byte     // whole frames in order
+	bulk    []*message // messages of more than one frame; each gets a chunk in turn
+	spare   []byte     // the buffer that becomes small when small is taken
+	rest    []byte     // what the last try could not write
+	busy    bool       // somebody writes
+	over    bool       // nothing is written any more
+	added   int64      // bytes that ever went into small
+	offered int64      // of these, bytes that the connection has been given, whether it took them or not
+}
+
+// message is one call or result on its way out.
+type message struct {
+	kind  wire.Kind
+	call  uint64
+	head  []byte // of its first frame's payload
+	parts [][]byte
+	size  int64 // of what is left of parts
+	begun bool  // its first frame has been added
+	last  int64 // where in the stream its last byte is; math.MaxInt64 until it is added
+}
+
+func newOutbox(conn io.Writer, closed <-chan struct{}, failed func(error)) *outbox {
+	o := &outbox{conn: conn, try: tryWriter(conn), closed: closed, failed: failed, wake: make(chan struct{}, 1)}
+	o.idle = sync.NewCond(&o.mu)
+	return o
+}
+
+// add takes a message. Nothing is written before flush. The parts of a message that fits one frame are
+// copied; those of a larger one must stay as they are until it has left or was dropped.
+func (o *outbox) add(m *message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if int64(len(m.head))+m.size > wire.MaxPayload {
+		m.last = math.MaxInt64
+		m.parts = slices.Clone(m.parts)
+		o.bulk = append(o.bulk, m)
+		return
+	}
+	before := len(o.small)
+	o.small = wire.AppendHeader(o.small, m.kind, m.call, len(m.head)+int(m.size))
+	o.small = append(o.small, m.head...)
+	for _, p := range m.parts {
+		o.small = append(o.small, p...)
+	}
+	o.added += int64(len(o.small) - before)
+	m.last = o.added
+}
+
+// addFrame takes a frame that has no more than a header and a small payload.
+func (o *outbox) addFrame(k wire.Kind, call uint64, payload []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.small = wire.AppendFrame(o.small, k, call, payload)
+	o.added += int64(wire.HeaderSize + len(payload))
+}
+
+// chunksLocked adds chunks of the large messages in turn until the write is large enough.
+func (o *outbox) chunksLocked() {
+	for len(o.bulk) > 0 && len(o.small) < writeSize {
+		m := o.bulk[0]
+		o.bulk = append(o.bulk[:0], o.bulk[1:]...)
+		o.chunkLocked(m)
+		if m.size > 0 {
+			o.bulk = append(o.bulk, m)
+		} else {
+			m.last = o.added
+		}
+	}
+}
+
+// chunkLocked takes one frame off m.
+func (o *outbox) chunkLocked(m *message) {
+	kind, before := m.kind, len(o.small)
+	if m.begun {
+		kind = wire.Chunk
+	}
+	n := int(min(int64(wire.MaxPayload-len(m.head)), m.size))
+	o.small = wire.AppendHeader(o.small, kind, m.call, len(m.head)+n)
+	o.small = append(o.small, m.head...)
+	m.head, m.begun, m.size = nil, true, m.size-int64(n)
+	for n > 0 {
+		part := m.parts[0][:min(n, len(m.parts[0]))]
+		o.small = append(o.small, part...)
+		n -= len(part)
+		if m.parts[0] = m.parts[0][len(part):]; len(m.parts[0]) == 0 {
+			m.parts = m.parts[1:]
+		}
+	}
+	o.added += int64(len(o.small) - before)
+}
+
+// drop takes back a message that has not left completely and says whether it could; begun says that
+// a part of it has left. After drop the message's parts are not touched any more.
+func (o *outbox) drop(m *message) (dropped, begun bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, other := range o.bulk {
+		if other == m {
+			o.bulk = append(o.bulk[:i], o.bulk[i+1:]...)
+			return true, m.begun
+		}
+	}
+	return false, m.begun
+}
+
+// mayHaveLeft says whether the other side may have the whole message.
+func (o *outbox) mayHaveLeft(m *message) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.offered >= m.last
+}
+
+// flush sees to it that what was added is written. It does not block on a slow connection.
+func (o *outbox) flush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy || o.over || !o.moreLocked() {
+		return
+	}
+	o.busy = true
+	for round := 0; o.try != nil && round < maxRounds && len(o.bulk) == 0; round++ {
+		if o.rest = o.takeLocked(); !o.writeLocked(o.try) {
+			break
+		}
+		if !o.moreLocked() {
+			o.restLocked()
+			return
+		}
+	}
+	o.wake <- struct{}{} // never blocks: only who sets busy sends, and the writer takes it before busy is false
+}
+
+// run is the background writer.
+func (o *outbox) run() {
+	for {
+		select {
+		case <-o.wake:
+			o.writeAll()
+		case <-o.closed:
+			o.mu.Lock()
+			o.over = true
+			o.restLocked()
+			o.mu.Unlock()
+			return
+		}
+	}
+}
+
+func (o *outbox) writeAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.moreLocked() {
+		if len(o.rest) == 0 {
+			o.rest = o.takeLocked()
+		}
+		if !o.writeLocked(o.conn.Write) {
+			break // the session is over
+		}
+	}
+	o.restLocked()
+}
+
+// writeLocked writes rest, without the lock while it does, and says whether all of it left.
+func (o *outbox) writeLocked(write func([]byte) (int, error)) bool {
+	buf := o.rest
+	o.mu.Unlock()
+	n, err := write(buf)
+	o.mu.Lock()
+	if err != nil {
+		o.mu.Unlock()
+		o.failed(fmt.Errorf("write: %w", err))
+		o.mu.Lock()
+		return false
+	}
+	if o.rest = buf[n:]; len(o.rest) > 0 {
+		return false
+	}
+	if o.rest = nil; cap(buf) <= keepBuffer && n > 0 {
+		o.spare = buf[:0]
+	}
+	return true
+}
+
+func (o *outbox) moreLocked() bool {
+	return len(o.rest) > 0 || len(o.small) > 0 || len(o.bulk) > 0
+}
+
+// takeLocked returns what the next write carries: every small frame, then some bulk.
+func (o *outbox) takeLocked() []byte {
+	o.chunksLocked()
+	buf := o.small
+	o.small, o.spare = o.spare[:0], nil
+	o.offered = o.added
+	return buf
+}
+
+func (o *outbox) restLocked() {
+	o.busy = false
+	o.idle.Broadcast()
+}
+
+// wait returns when everything added has been written, or the session is over.
+func (o *outbox) wait() {
+	o.flush()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.busy {
+		o.idle.Wait()
+	}
+}

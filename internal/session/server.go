@@ -1,0 +1,270 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fleetinglambda/flame/internal/wire"
+)
+
+// Server is the runner's end: it gets calls, has them handled and answers.
+type Server struct {
+	*carrier
+	limits Limits
+	handle func(*Incoming)
+	lease  *time.Timer // ends a session whose parent has been silent for too long
+	watch  watch       // of functions that run on the reading goroutine
+
+	mu       sync.Mutex // guards what follows; never held across I/O or handle
+	live     map[uint64]*Incoming
+	habits   map[uint64]habit
+	draining bool
+	over     bool // contexts have been cancelled; no call starts any more
+}
+
+// Incoming is one call on the runner.
+type Incoming struct {
+	// Data is the whole message.
+	Data []byte
+
+	server *Server
+	id     uint64
+	key    uint64
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	left   time.Duration
+	inline bool // runs on the reading goroutine, which flushes
+}
+
+func newServer(c *carrier, l Limits) *Server {
+	v := &Server{carrier: c, limits: l, live: make(map[uint64]*Incoming), habits: make(map[uint64]habit)}
+	v.out = newOutbox(c.conn, c.done, v.end)
+	v.watch.wake = make(chan struct{}, 1)
+	return v
+}
+
+// Serve hands every call to handle until the session is over, and says why it is: nil if the parent had
+// it drained. handle must call Reply once, may be called from many goroutines at once, and its calls may
+// still run when Serve returns: their contexts are cancelled then.
+func (v *Server) Serve(handle func(*Incoming)) error {
+	v.handle = handle
+	v.lease = time.AfterFunc(v.limits.Silence, v.checkLease)
+	defer v.lease.Stop()
+	v.wg.Go(v.out.run)
+	v.wg.Go(v.watchInline)
+	v.wg.Go(v.read)
+	<-v.done
+	v.cancelAll(v.err)
+	return v.err
+}
+
+// Wait returns when the functions of all calls have returned and nothing of the session is left.
+func (v *Server) Wait() {
+	v.wg.Wait()
+}
+
+// Close ends the session at once, without waiting for its calls.
+func (v *Server) Close() error {
+	v.end(ErrClosed)
+	return nil
+}
+
+func (v *Server) cancelAll(cause error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.over = true
+	for _, in := range v.live {
+		in.cancel(cause)
+	}
+}
+
+// checkLease ends a session whose parent has sent nothing since the last time.
+func (v *Server) checkLease() {
+	if !v.heard.Swap(false) {
+		v.end(fmt.Errorf("%w from the parent for %v", ErrSilent, v.limits.Silence))
+		return
+	}
+	v.lease.Reset(v.limits.Silence)
+}
+
+// read reads frames until the session is over or another goroutine has taken over.
+func (v *Server) read() {
+	v.out.flush() // what the goroutine before has held back
+	for held := 0; ; {
+		f, err := v.next()
+		if err == nil {
+			err = v.dispatch(f, &held)
+		}
+		switch {
+		case err == errTakenOver:
+			return
+		case err != nil:
+			v.end(err)
+			return
+		case held >= maxHeld || !v.in.Buffered():
+			v.out.flush()
+			held = 0
+		}
+	}
+}
+
+// maxHeld is how many results of functions on the reading goroutine may wait to leave together.
+const maxHeld = 32
+
+func (v *Server) dispatch(f wire.Frame, held *int) error {
+	switch f.Kind {
+	case 0: // an interruption
+		return nil
+	case wire.Call:
+		*held++
+		return v.call(f)
+	case wire.Chunk:
+		return v.chunk(f)
+	case wire.Cancel:
+		v.cancelCall(f.Call)
+		return nil
+	case wire.Abandon:
+		v.abandon(f.Call)
+		return nil
+	case wire.Ping:
+		v.lease.Reset(v.limits.Silence)
+		v.out.addFrame(wire.Pong, 0, nil)
+		return nil
+	case wire.Drain:
+		v.drain()
+		return nil
+	default:
+		return fmt.Errorf("%w: kind %d is not for a runner", wire.ErrCorrupt, f.Kind)
+	}
+}
+
+func (v *Server) call(f wire.Frame) error {
+	h, first, err := wire.CutCallHead(f.Payload)
+	if err != nil {
+		return err
+	}
+	if h.Size > v.limits.Message {
+		return fmt.Errorf("a call of %d bytes is over the message limit of %d", h.Size, v.limits.Message)
+	}
+	in := &Incoming{server: v, id: f.Call, key: h.Key, left: h.Left}
+	in.Data = append(make([]byte, 0, h.Size), first...)
+	in.ctx, in.cancel = context.WithCancelCause(context.Background())
+	v.mu.Lock()
+	_, twice := v.live[in.id]
+	v.live[in.id] = in
+	over := v.over
+	v.mu.Unlock()
+	switch {
+	case twice:
+		return fmt.Errorf("%w: call %d came twice", wire.ErrCorrupt, in.id)
+	case over:
+		return ErrClosed
+	}
+	return v.startIfWhole(in, true)
+}
+
+func (v *Server) chunk(f wire.Frame) error {
+	v.mu.Lock()
+	in := v.live[f.Call]
+	v.mu.Unlock()
+	if in == nil || len(f.Payload) == 0 || len(f.Payload) > cap(in.Data)-len(in.Data) {
+		return fmt.Errorf("%w: a chunk of call %d that nothing waits for", wire.ErrCorrupt, f.Call)
+	}
+	in.Data = append(in.Data, f.Payload...)
+	return v.startIfWhole(in, false)
+}
+
+// startIfWhole runs the call when its message is complete: here if it is small and its function has
+// proven to be quick, else on a goroutine of its own.
+func (v *Server) startIfWhole(in *Incoming, small bool) error {
+	switch {
+	case len(in.Data) < cap(in.Data):
+	case small && v.isQuick(in.key):
+		return v.runInline(in)
+	default:
+		v.wg.Go(func() { v.run(in) })
+	}
+	return nil
+}
+
+// run runs one call and learns how long its function takes.
+func (v *Server) run(in *Incoming) {
+	start := time.Now()
+	v.handle(in)
+	v.learn(in.key, time.Since(start))
+}
+
+func (v *Server) cancelCall(id uint64) {
+	v.mu.Lock()
+	in := v.live[id]
+	v.mu.Unlock()
+	if in != nil {
+		in.cancel(context.Canceled)
+	}
+}
+
+// abandon forgets a call whose message will not be completed.
+func (v *Server) abandon(id uint64) {
+	v.mu.Lock()
+	in := v.live[id]
+	delete(v.live, id)
+	v.mu.Unlock()
+	if in != nil {
+		in.cancel(context.Canceled)
+	}
+	v.leaveIfDrained()
+}
+
+func (v *Server) drain() {
+	v.mu.Lock()
+	v.draining = true
+	v.mu.Unlock()
+	v.leaveIfDrained()
+}
+
+// leaveIfDrained ends a draining session that has no call left, after its last result has left.
+func (v *Server) leaveIfDrained() {
+	v.mu.Lock()
+	leave := v.draining && len(v.live) == 0
+	v.draining = v.draining && !leave // only one leaves
+	v.mu.Unlock()
+	if leave {
+		v.wg.Go(func() {
+			v.out.wait()
+			v.end(nil)
+		})
+	}
+}
+
+// Context is the context of the call's function: it ends at the call's deadline, when the
+// parent cancels the call, and when the session is over.
+func (in *Incoming) Context() (context.Context, context.CancelFunc) {
+	if in.left == 0 {
+		return in.ctx, func() {}
+	}
+	return context.WithTimeout(in.ctx, in.left)
+}
+
+// Reply answers the call. Its slot is free then: the function must be over.
+func (in *Incoming) Reply(parts [][]byte) {
+	v := in.server
+	m := &message{kind: wire.Result, call: in.id, parts: parts}
+	for _, p := range parts {
+		m.size += int64(len(p))
+	}
+	m.head = wire.AppendResultHead(make([]byte, 0, wire.ResultHeadSize), m.size)
+	v.out.add(m)
+	in.cancel(nil)
+	v.mu.Lock()
+	delete(v.live, in.id)
+	drained := v.draining && len(v.live) == 0
+	v.mu.Unlock()
+	if !in.inline {
+		v.out.flush()
+	}
+	if drained {
+		v.leaveIfDrained()
+	}
+}

@@ -1,0 +1,211 @@
+package session
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fleetinglambda/flame/internal/wire"
+)
+
+// Session is the parent's end: it sends calls and gets their results.
+type Session struct {
+	*carrier
+	limits  Limits
+	runner  Hello
+	canStop bool          // a blocked read can be interrupted, so that callers may read
+	resume  chan struct{} // one token: the background reader has the role and should read
+
+	mu       sync.Mutex // guards what follows; never held across I/O or Ended
+	calls    map[uint64]*Call
+	lastID   uint64
+	draining bool // the runner is to leave with the last call
+	reader   reader
+	caller   *Call // who reads, if reader is callerReads
+	used     bool  // a call has come or gone since look was set
+	look     *time.Timer
+	looking  bool // look is set
+}
+
+// reader says who has the role of reading the connection.
+type reader uint8
+
+const (
+	nobodyReads reader = iota // for a moment only: the next caller takes the role, or look gives it away
+	callerReads
+	backgroundReads
+)
+
+// lookAfter is how long a connection without calls may stay unread before the background reader takes it.
+const lookAfter = 10 * time.Millisecond
+
+// Limits bound what the other side can make this one do.
+type Limits struct {
+	Message int64         // the largest message, in bytes
+	Beat    time.Duration // how often a Session asks whether its runner is there
+	Silence time.Duration // how long the other side may say nothing
+}
+
+// DefaultLimits are those of a connection on one machine, where the death of a process closes the
+// connection and only a stopped one is silent.
+var DefaultLimits = Limits{Message: 1 << 30, Beat: 5 * time.Second, Silence: 15 * time.Second}
+
+func newSession(c *carrier, runner Hello, l Limits) *Session {
+	_, canStop := c.conn.(interruptible)
+	s := &Session{
+		carrier: c, limits: l, runner: runner, canStop: canStop,
+		resume: make(chan struct{}, 1), calls: make(map[uint64]*Call), reader: backgroundReads,
+	}
+	s.out = newOutbox(c.conn, c.done, s.end)
+	s.look = time.AfterFunc(time.Hour, s.lookIdle)
+	s.look.Stop()
+	s.resume <- struct{}{}
+	s.wg.Go(s.out.run)
+	s.wg.Go(s.readBackground)
+	s.wg.Go(s.beat)
+	return s
+}
+
+// Runner is what the runner said of itself when it joined.
+func (s *Session) Runner() Hello { return s.runner }
+
+// Drain tells the runner to leave once no call is left. No call may be sent after it.
+func (s *Session) Drain() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.leaveIfDrained()
+}
+
+// leaveIfDrained sends the runner away when the last call is over.
+func (s *Session) leaveIfDrained() {
+	s.mu.Lock()
+	leave := s.draining && len(s.calls) == 0
+	s.draining = s.draining && !leave // it is told once
+	s.mu.Unlock()
+	if leave {
+		s.out.addFrame(wire.Drain, 0, nil)
+		s.out.flush()
+	}
+}
+
+// Close ends the session; calls that are not over are lost. It returns when nothing of the session is
+// left, and must therefore not be called from Ended. Closing twice does nothing more.
+func (s *Session) Close() error {
+	s.end(ErrClosed)
+	s.wg.Wait()
+	return nil
+}
+
+// end ends the session and every call with it.
+func (s *Session) end(err error) {
+	s.carrier.end(err)
+	s.mu.Lock()
+	s.look.Stop()
+	lost := slices.SortedFunc(maps.Values(s.calls), func(a, b *Call) int { return cmp.Compare(a.id, b.id) })
+	s.mu.Unlock()
+	for _, c := range lost {
+		s.finish(c, Result{Lost: true, Started: s.out.mayHaveLeft(&c.out)})
+	}
+}
+
+// beat asks for a sign of life now and then and ends the session when none comes.
+func (s *Session) beat() {
+	tick := time.NewTicker(s.limits.Beat)
+	defer tick.Stop()
+	silent := time.Duration(0)
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-tick.C:
+		}
+		if silent += s.limits.Beat; s.heard.Swap(false) {
+			silent = 0
+		}
+		if silent >= s.limits.Silence {
+			s.end(fmt.Errorf("%w from the runner for %v", ErrSilent, silent))
+			return
+		}
+		s.out.addFrame(wire.Ping, 0, nil)
+		s.out.flush()
+	}
+}
+
+// handle does what a frame says.
+func (s *Session) handle(f wire.Frame) error {
+	switch f.Kind {
+	case 0, wire.Pong: // an interruption; a sign of life
+		return nil
+	case wire.Result:
+		return s.result(f)
+	case wire.Chunk:
+		return s.chunk(f)
+	default:
+		return fmt.Errorf("%w: kind %d is not for a parent", wire.ErrCorrupt, f.Kind)
+	}
+}
+
+func (s *Session) result(f wire.Frame) error {
+	size, first, err := wire.CutResultHead(f.Payload)
+	if err != nil {
+		return err
+	}
+	if size > s.limits.Message {
+		return fmt.Errorf("a result of %d bytes is over the message limit of %d", size, s.limits.Message)
+	}
+	s.mu.Lock()
+	c := s.calls[f.Call]
+	s.mu.Unlock()
+	if c == nil || c.in != nil {
+		return fmt.Errorf("%w: a result of call %d, which is not waiting for one", wire.ErrCorrupt, f.Call)
+	}
+	c.in = append(make([]byte, 0, size), first...)
+	return s.completed(c)
+}
+
+func (s *Session) chunk(f wire.Frame) error {
+	s.mu.Lock()
+	c := s.calls[f.Call]
+	s.mu.Unlock()
+	if c == nil || c.in == nil || len(f.Payload) == 0 || len(f.Payload) > cap(c.in)-len(c.in) {
+		return fmt.Errorf("%w: a chunk of call %d that nothing waits for", wire.ErrCorrupt, f.Call)
+	}
+	c.in = append(c.in, f.Payload...)
+	return s.completed(c)
+}
+
+// completed finishes c if its whole result is there.
+func (s *Session) completed(c *Call) error {
+	if len(c.in) == cap(c.in) {
+		s.finish(c, Result{Data: c.in, Started: true})
+	}
+	return nil
+}
+
+// finish gives c its result, unless it has one.
+func (s *Session) finish(c *Call, r Result) {
+	s.mu.Lock()
+	live := s.calls[c.id] == c
+	delete(s.calls, c.id)
+	s.used = true
+	draining := s.draining
+	s.mu.Unlock()
+	if !live {
+		return
+	}
+	c.Ended(r)
+	s.mu.Lock()
+	c.over = true
+	s.wakeLocked(c)
+	s.mu.Unlock()
+	if draining {
+		s.leaveIfDrained()
+	}
+}
+
+var _ io.Closer = (*Session)(nil)
