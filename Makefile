@@ -1,0 +1,45 @@
+# Each target is one command that can be typed by hand as well. "make" lists them.
+MODULES  := . bench e2e examples
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint fmt fuzz bench proof tidy ci
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+build: ## build every module alone, as its users do
+	@set -e; for m in $(MODULES); do (cd $$m && GOWORK=off go build ./...); done
+
+test: ## run the tests of every module
+	@set -e; for m in $(MODULES); do (cd $$m && go test ./...); done
+
+race: ## run the tests of every module with the race detector
+	@set -e; for m in $(MODULES); do (cd $$m && go test -race ./...); done
+
+lint: ## vet, staticcheck and the rest of .golangci.yml
+	@set -e; for m in $(MODULES); do (cd $$m && GOWORK=off $(GOLANGCI) run); done
+
+fmt: ## format every file
+	$(GOFUMPT) -w .
+
+fuzz: ## fuzz each fuzz test for FUZZTIME (20s)
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
+		for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' $$f); do \
+			echo "-- $$name in $$(dirname $$f)"; \
+			(cd $$(dirname $$f) && go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) .); \
+		done; done
+
+bench: ## compare with raw frames, net/rpc, gRPC and a bare spawn (some minutes, on a quiet machine)
+	cd bench && go test -run '^$$' -bench . -benchtime 1x -timeout 30m
+
+proof: ## run the whole programs of e2e, in every way Go builds them
+	cd e2e && go test -count 1 -timeout 30m ./...
+
+tidy: ## tidy every go.mod
+	@set -e; for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy); done
+
+ci: ## everything a change has to pass
+	./scripts/test
