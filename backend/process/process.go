@@ -1,0 +1,151 @@
+// Package process runs runners as processes of this executable on this machine. It is the default backend.
+//
+// A runner inherits one end of a socketpair: there is no path, no listener and no token, and it works in an
+// empty, read-only root file system as long as /proc is there.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/fleetinglambda/flame/backend"
+)
+
+// Options are the settings of New.
+type Options struct {
+	// Output gets what runners write to stdout and stderr; nil means os.Stderr. Writes come from one
+	// goroutine per runner, so it must allow several at once, as an *os.File does.
+	Output io.Writer
+}
+
+// New returns the backend.
+func New(o Options) backend.Backend {
+	if o.Output == nil {
+		o.Output = os.Stderr
+	}
+	return &processes{o}
+}
+
+type processes struct{ Options }
+
+// Boot starts a process. Interrupts typed at the terminal do not reach it.
+func (p *processes) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	ours, theirs, err := socketpair()
+	if err != nil {
+		return nil, fmt.Errorf("process: socketpair: %w", err)
+	}
+	defer theirs.Close()
+	read, write, err := os.Pipe()
+	if err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("process: pipe: %w", err)
+	}
+	defer write.Close()
+	cmd := &exec.Cmd{
+		Path: spec.Path, Args: spec.Args, Env: spec.Env, Dir: spec.Dir,
+		Stdout: write, Stderr: write, ExtraFiles: []*os.File{theirs}, SysProcAttr: ownGroup(),
+	}
+	if err := cmd.Start(); err != nil {
+		ours.Close()
+		read.Close()
+		return nil, fmt.Errorf("process: start %s: %w", spec.Path, err)
+	}
+	i := &instance{cmd: cmd, conn: ours, done: make(chan struct{})}
+	i.wg.Go(func() { i.follow(read, p.Output) })
+	return i, nil
+}
+
+// instance is one process.
+type instance struct {
+	cmd  *exec.Cmd
+	conn *os.File
+	done chan struct{} // closed by follow
+	wg   sync.WaitGroup
+
+	mu  sync.Mutex // guards what follows
+	out tail
+	err error // set before done is closed
+}
+
+// leftovers is how long a pipe is still read after the process has gone, if another process holds it open.
+const leftovers = 100 * time.Millisecond
+
+// follow waits for the process while its output is read.
+func (i *instance) follow(read *os.File, to io.Writer) {
+	var copied sync.WaitGroup
+	copied.Go(func() {
+		defer read.Close()
+		io.Copy(io.MultiWriter(i, to), read)
+	})
+	err := i.cmd.Wait()
+	killGroup(i.cmd.Process.Pid) // what it started and left
+	read.SetReadDeadline(time.Now().Add(leftovers))
+	copied.Wait()
+	i.mu.Lock()
+	i.err = exitError(err)
+	i.mu.Unlock()
+	close(i.done)
+}
+
+// Write keeps the last part of the process's output.
+func (i *instance) Write(b []byte) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.out.Write(b)
+}
+
+// ID is the process id.
+func (i *instance) ID() string { return strconv.Itoa(i.cmd.Process.Pid) }
+
+// Conn is the parent's end of the connection.
+func (i *instance) Conn() io.ReadWriteCloser { return i.conn }
+
+// Done is closed when the process is gone.
+func (i *instance) Done() <-chan struct{} { return i.done }
+
+// Err holds an *backend.ExitError unless the process exited with code 0.
+func (i *instance) Err() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.err
+}
+
+// Output returns the last 64 KiB of what the process wrote.
+func (i *instance) Output() []byte {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.out.bytes()
+}
+
+// Stop asks with SIGTERM and insists with SIGKILL to the process and all it has started.
+func (i *instance) Stop(ctx context.Context) error {
+	if err := terminate(i.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("process: stop %s: %w", i.ID(), err)
+	}
+	select {
+	case <-i.done:
+		return nil
+	case <-ctx.Done():
+	}
+	i.cmd.Process.Kill()
+	<-i.done
+	return nil
+}
+
+func exitError(err error) error {
+	exit := new(exec.ExitError)
+	if !errors.As(err, &exit) {
+		return err
+	}
+	return &backend.ExitError{Code: exit.ExitCode(), Signal: signalOf(exit.ProcessState)}
+}
