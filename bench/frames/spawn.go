@@ -1,6 +1,7 @@
 package frames
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"time"
@@ -29,6 +30,5 @@ func Spawn(env string) (time.Duration, error) {
 	called := NewLockstep(here).Call()
 	took := time.Since(begun)
 	here.Close()
-	cmd.Wait() // its end is not what is measured; a child that failed did not answer
-	return took, called
+	return took, errors.Join(called, cmd.Wait())
 }
