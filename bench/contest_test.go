@@ -7,9 +7,6 @@ import (
 	"testing"
 )
 
-// rounds is how often each side of a contest has its turn.
-const rounds = 7
-
 // A side is one of the things compared: a name and its figure in one round.
 type side struct {
 	name  string
@@ -26,9 +23,10 @@ type bar struct {
 // A contest compares sides in one run: each has its turn in every round, and the order turns round by
 // round, so that a noisy moment of the machine meets all.
 type contest struct {
-	unit  string
-	sides []side
-	bars  []bar
+	unit   string
+	rounds int // how often each side has its turn
+	sides  []side
+	bars   []bar
 }
 
 // run has all rounds, prints what came of them and reports medians and ratios.
@@ -43,7 +41,7 @@ func (c contest) run(b *testing.B) {
 // figures returns the figure of each side in each round.
 func (c contest) figures() map[string][]float64 {
 	all := map[string][]float64{}
-	for r := range rounds {
+	for r := range c.rounds {
 		for i := range c.sides {
 			s := c.sides[(i+r)%len(c.sides)]
 			all[s.name] = append(all[s.name], s.round())
@@ -54,7 +52,7 @@ func (c contest) figures() map[string][]float64 {
 
 func (c contest) report(b *testing.B, all map[string][]float64) {
 	b.Helper()
-	fmt.Printf("\n%s, median of %d rounds [least .. most]\n", b.Name(), rounds)
+	fmt.Printf("\n%s, median of %d rounds [least .. most]\n", b.Name(), c.rounds)
 	for _, s := range c.sides {
 		mid, least, most := spread(all[s.name])
 		fmt.Printf("  %-42s %12.1f %s [%.1f .. %.1f]\n", s.name, mid, c.unit, least, most)

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// calls is how many calls of one caller make a round.
-const calls = 4000
+// calls is how many calls make a turn. Short turns and many rounds: how long it takes to wake the other process
+// depends on where it sleeps, and that lasts for a while.
+const calls = 1000
 
 // BenchmarkP01_OneCaller is a warm empty call with one caller: the median of a round.
 func BenchmarkP01_OneCaller(b *testing.B) {
@@ -31,7 +32,7 @@ func oneCaller(b *testing.B, figure func(remote) time.Duration) {
 		return side{name, func() float64 { return float64(figure(call).Nanoseconds()) / 1e3 }}
 	}
 	contest{
-		unit: "us",
+		unit: "us", rounds: 25,
 		sides: []side{
 			turn("ours", ours(b)),
 			turn("raw frames", rawAlone(b)),

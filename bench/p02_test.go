@@ -11,7 +11,7 @@ func BenchmarkP02_64Callers(b *testing.B) {
 		return side{name, func() float64 { return rate(b, call, 64, 500*time.Millisecond) }}
 	}
 	contest{
-		unit: "calls/s",
+		unit: "calls/s", rounds: 9,
 		sides: []side{
 			turn("ours", ours(b)),
 			turn("raw frames with ids", rawShared(b)),

@@ -28,7 +28,7 @@ func coldStart(b *testing.B, flag string) {
 		b.Fatalf("build cold: %v\n%s", err, out)
 	}
 	contest{
-		unit: "ms",
+		unit: "ms", rounds: 9,
 		sides: []side{
 			{"ours", func() float64 { return middle(startsOf(b, program, "ours", coldStarts)[1:]) }},
 			{"ours, fresh parent", func() float64 { return middle(startsOf(b, program, "ours", 1)) }},
@@ -65,7 +65,7 @@ func startsOf(tb testing.TB, program, mode string, n int) []float64 {
 // BenchmarkP06_Spawn is the reference alone, with the test binary as the program.
 func BenchmarkP06_Spawn(b *testing.B) {
 	contest{
-		unit: "ms",
+		unit: "ms", rounds: 9,
 		sides: []side{{"spawn and a frame", func() float64 {
 			took, err := frames.Spawn(roleVar + "=blocking")
 			if err != nil {
