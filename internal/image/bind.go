@@ -15,10 +15,6 @@ import (
 // is bound to a PC only if the flow of registers shows all three: the allocation that took this
 // descriptor is the base of the store of this PC.
 
-// nearby is how far from a function's own code its maker is looked for first: functions of one source file
-// lie together.
-const nearby = 256 << 10
-
 // Refusals of bind.
 var (
 	errNoMaker = errors.New("where the program makes this closure was not found, so what it captured is not known: " +
@@ -30,13 +26,25 @@ var (
 // bind returns the descriptor of the closures whose code begins at entry.
 func (im *Image) bind(entry uintptr) (uintptr, error) {
 	text := im.textOf(entry)
-	near := span{start: max(text.start, entry-min(entry, nearby)), end: min(text.end, entry+nearby)}
-	d, err := im.agree(entry, im.loadsOf(entry, near))
-	if err != errNoMaker {
-		return d, err
+	// Functions of one source file lie together: look around the function's own code before looking everywhere.
+	for _, far := range [...]uintptr{32 << 10, 512 << 10} {
+		near := span{start: max(text.start, entry-min(entry, far)), end: min(text.end, entry+far)}
+		d, err := im.agree(entry, im.loadsOf(entry, near))
+		if err != errNoMaker {
+			return d, err
+		}
 	}
 	im.binder.indexed.Do(im.index)
 	return im.agree(entry, im.binder.loads[entry])
+}
+
+// made returns the closures that the function at entry makes.
+func (im *Image) made(entry uintptr) []binding {
+	b, ok := im.binder.tracked.Load(entry)
+	if !ok {
+		b, _ = im.binder.tracked.LoadOrStore(entry, im.track(entry))
+	}
+	return b.([]binding)
 }
 
 // agree tracks every function that loads the entry's address; they must name the same descriptor.
@@ -49,7 +57,7 @@ func (im *Image) agree(entry uintptr, loads []uintptr) (uintptr, error) {
 			continue
 		}
 		done[f.Entry()] = true
-		for _, b := range im.track(f.Entry()) {
+		for _, b := range im.made(f.Entry()) {
 			if b.code != entry {
 				continue
 			}

@@ -170,6 +170,8 @@ type binder struct {
 	selfTest sync.Once
 	broken   error // the self-test's verdict
 
+	tracked sync.Map // entry of a function -> []binding: what track found in it
+
 	indexed sync.Once
 	loads   map[uintptr][]uintptr // code address -> where the code loads it
 }

@@ -65,7 +65,9 @@ func makeInlined(n int, s string) func() string { return func() string { return 
 func one[T any](v T) func() T { return func() T { return v } }
 
 //go:noinline
-func two[K comparable, V any](k K, v V) func() string { return func() string { return fmt.Sprint(k, v) } }
+func two[K comparable, V any](k K, v V) func() string {
+	return func() string { return fmt.Sprint(k, v) }
+}
 
 //go:noinline
 func slices_[T any](v []T) func() int { return func() int { return len(v) } }

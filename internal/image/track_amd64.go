@@ -258,15 +258,14 @@ func (t *tracker) jump(to uintptr) {
 
 // other forgets what an instruction with no meaning here may change.
 func (t *tracker) other(s step) {
-	switch op := s.inst.Op; op {
+	switch s.inst.Op {
 	case x86asm.MUL, x86asm.IMUL, x86asm.DIV, x86asm.IDIV, x86asm.CQO, x86asm.CDQ, x86asm.CWD, x86asm.CPUID, x86asm.RDTSC,
 		x86asm.CMPXCHG, x86asm.CMPXCHG16B, x86asm.XGETBV:
 		t.clear(ax, bx, cx, dx)
+	case x86asm.MOVSB, x86asm.MOVSW, x86asm.MOVSD, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSW, x86asm.STOSD, x86asm.STOSQ:
+		t.clear(cx, si, di)
 	case x86asm.PUSH, x86asm.POP, x86asm.LEAVE:
 		clear(t.now.slots) // the stack pointer moves
-	}
-	if strings.Contains(s.inst.String(), "MOVS") || strings.Contains(s.inst.String(), "STOS") {
-		t.clear(cx, si, di)
 	}
 	for i, a := range s.inst.Args {
 		if r, ok := a.(x86asm.Reg); ok && (i == 0 || s.inst.Op == x86asm.XCHG || s.inst.Op == x86asm.XADD) {
