@@ -250,6 +250,19 @@ func TestTypesAndAddressesRoundTrip(t *testing.T) {
 	}
 }
 
+func TestTypesOfTheProgramAreKnown(t *testing.T) {
+	im := mustSelf(t)
+	for _, typ := range types(new(int), new(string), new(*point), new(point), new([]point), new(map[string]any), new(box[int])) {
+		off, _ := im.TypeOffset(typ)
+		if got, ok := im.KnownType(off); !ok || got != typ {
+			t.Errorf("%v is not known: %v", typ, got)
+		}
+		if got, ok := im.KnownType(off + 8); ok {
+			t.Errorf("the middle of %v is known as %v", typ, got)
+		}
+	}
+}
+
 func TestN03_PackageLevelErrorsHaveAnOffset(t *testing.T) {
 	im := mustSelf(t)
 	for name, err := range map[string]error{"io.EOF": io.EOF, "os.ErrNotExist": os.ErrNotExist, "own": errOwn} {

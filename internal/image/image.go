@@ -34,7 +34,8 @@ type Image struct {
 	ranges []span  // sorted
 	build  func() string
 
-	binder  binder
+	binder binder
+	typeList
 	pairs   sync.Map // itab word -> []pair, see Variable
 	closure sync.Map // closureKey -> closureResult
 }

@@ -33,6 +33,9 @@ func self() (*Image, error) {
 		if s.Flags&elf.SHF_ALLOC != 0 && s.Flags&elf.SHF_TLS == 0 && s.Size > 0 {
 			start := im.base + uintptr(s.Addr)
 			im.ranges = append(im.ranges, span{start, start + uintptr(s.Size), regionOf(s)})
+			if strings.HasSuffix(s.Name, ".typelink") {
+				im.list = im.ranges[len(im.ranges)-1]
+			}
 		}
 	}
 	slices.SortFunc(im.ranges, func(a, b span) int { return int(int64(a.start) - int64(b.start)) })
