@@ -88,7 +88,7 @@ func judge(info *types.Info, spec *ast.ValueSpec, i int) string {
 	case spec.Names[i].Name == "_":
 		return ""
 	case len(spec.Values) == 0:
-		if sel, ok := spec.Type.(*ast.SelectorExpr); ok && (named(sel, "sync", "Once") || named(sel, "sync", "Map")) {
+		if isCache(spec.Type) {
 			return ""
 		}
 		return "has no value yet, so it will be set"
@@ -102,6 +102,18 @@ func judge(info *types.Info, spec *ast.ValueSpec, i int) string {
 		return !code
 	})
 	return what
+}
+
+// isCache says whether a type is sync.Once or sync.Map, or a struct of nothing else and their locks: what was found
+// out once about the program itself.
+func isCache(t ast.Expr) bool {
+	switch t := t.(type) {
+	case *ast.SelectorExpr:
+		return named(t, "sync", "Once") || named(t, "sync", "Map") || named(t, "sync", "Mutex")
+	case *ast.StructType:
+		return !slices.ContainsFunc(t.Fields.List, func(f *ast.Field) bool { return !isCache(f.Type) })
+	}
+	return false
 }
 
 // makers are functions whose result is never changed.

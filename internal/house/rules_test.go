@@ -95,6 +95,7 @@ var examples = map[string]struct{ bad, good []files }{
 	"no mutable globals": {
 		bad: []files{
 			{"a.go": "package a\nvar n int"},
+			{"a.go": "package a\nimport \"sync\"\nvar s struct { mu sync.Mutex; n int }"},
 			{"a.go": "package a\nvar n = 1", "b.go": "package a\nfunc f() { n++ }"},
 			{"a.go": "package a\nvar m = map[int]int{}\nfunc f() { m[1] = 2 }"},
 			{"a.go": "package a\nvar m = map[int]int{}\nfunc f() { delete(m, 1) }"},
@@ -105,6 +106,7 @@ var examples = map[string]struct{ bad, good []files }{
 			{"a.go": "package a\nimport (\"errors\"; \"sync\")\nvar ErrX = errors.New(\"x\")\nvar plans sync.Map\nvar b = []byte(\"x\")"},
 			{"a.go": "package a\nvar n = 1\nfunc f() int { n := n; n++; return n }"},
 			{"a.go": "package a\nvar m = map[int]func() int{1: func() int { return f() }}\nfunc f() int"},
+			{"a.go": "package a\nimport \"sync\"\nvar plans struct { mu sync.Mutex; done sync.Map }"},
 			{"a_test.go": "package a\nvar n int"},
 		},
 	},
