@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
-	"strings"
 	"sync"
 	"unsafe"
 )
@@ -41,9 +40,13 @@ func (e *RefusalError) Error() string {
 
 // closureKey is what the layout of a closure depends on.
 type closureKey struct {
-	entry uintptr
-	dict  uintptr // of generic code; 0 otherwise
+	code uintptr // the entry PC, or where the funcval is if that is in read-only data
+	dict uintptr // of generic code; 0 otherwise
 }
+
+// noDictionary is the key of generic code without a dictionary, which is refused. It is not 0, so that it never finds
+// the layout with the shapes still in it.
+const noDictionary = 1
 
 type closureResult struct {
 	c   *Closure
@@ -54,13 +57,17 @@ type closureResult struct {
 // this program's closures cannot be read at all. It may be called by several goroutines at once.
 func (im *Image) Closure(fv unsafe.Pointer) (*Closure, error) {
 	entry := *(*uintptr)(fv) // every funcval begins with its entry PC
-	key := closureKey{entry: entry}
+	key := closureKey{code: entry}
+	_, region := im.Locate(uintptr(fv))
+	if region == ReadOnly {
+		key.code = uintptr(fv)
+	}
 	if r, ok := im.closure.Load(key); ok {
 		r := r.(closureResult)
 		if r.c == nil || r.c.Static || !r.c.generic() {
 			return r.c, r.err
 		}
-		key.dict = r.c.dictionary(fv)
+		key.dict = max(r.c.dictionary(fv), noDictionary)
 		if r, ok := im.closure.Load(key); ok {
 			r := r.(closureResult)
 			return r.c, r.err
@@ -72,7 +79,7 @@ func (im *Image) Closure(fv unsafe.Pointer) (*Closure, error) {
 	if err := im.proven(); err != nil {
 		return nil, err
 	}
-	c, err := im.describe(fv, entry)
+	c, err := im.describe(entry, region == ReadOnly)
 	im.closure.Store(key, closureResult{c, err})
 	if err != nil || c.Static || !c.generic() {
 		return c, err
@@ -80,17 +87,16 @@ func (im *Image) Closure(fv unsafe.Pointer) (*Closure, error) {
 	return im.Closure(fv)
 }
 
-// describe finds the layout of a func value, shapes and all.
-func (im *Image) describe(fv unsafe.Pointer, entry uintptr) (*Closure, error) {
+// describe finds the layout of func values by their entry PC, shapes and all.
+func (im *Image) describe(entry uintptr, static bool) (*Closure, error) {
 	c := new(Closure)
 	f := runtime.FuncForPC(entry)
 	if f == nil || f.Entry() != entry {
 		return nil, &RefusalError{Func: "?", Reason: "its code is not a Go function of this executable (a plugin?, cgo?, memory changed by unsafe?)"}
 	}
-	c.Name = f.Name()
-	c.File, c.Line = f.FileLine(entry)
 	c.Entry, _ = im.Locate(entry)
-	if _, r := im.Locate(uintptr(fv)); r == ReadOnly {
+	c.Name, c.File, c.Line = source(entry)
+	if static {
 		c.Static = true
 		return c, nil
 	}
@@ -109,17 +115,28 @@ func (im *Image) describe(fv unsafe.Pointer, entry uintptr) (*Closure, error) {
 	return c, nil
 }
 
+// source returns the name and the place of the function at entry, not of what may be inlined there.
+func source(entry uintptr) (name, file string, line int) {
+	frames := runtime.CallersFrames([]uintptr{entry + 1})
+	for {
+		frame, more := frames.Next()
+		if !more {
+			return frame.Function, frame.File, frame.Line
+		}
+	}
+}
+
 func (c *Closure) refuse(reason string) error {
 	return &RefusalError{Func: c.Name, File: c.File, Line: c.Line, Reason: reason}
 }
 
 // hasShapes says whether the compiler's descriptor names shapes instead of types.
-func (c *Closure) hasShapes() bool { return strings.Contains(c.Type.String(), "go.shape.") }
+func (c *Closure) hasShapes() bool { return hasShape(c.Type) }
 
 // generic says whether c describes the closures of generic code for all dictionaries.
 func (c *Closure) generic() bool {
 	for _, f := range c.Fields {
-		if strings.Contains(f.Type.String(), "go.shape.") {
+		if hasShape(f.Type) {
 			return true
 		}
 	}

@@ -170,15 +170,6 @@ func TestClosuresAreUnderstoodExactly(t *testing.T) {
 	}
 }
 
-func TestTwoTypesOfOneShapeAreRefused(t *testing.T) {
-	im := mustSelf(t)
-	_, err := captured(im, funcval(two(new(int), new(string))))
-	var refused *RefusalError
-	if !errors.As(err, &refused) || !strings.Contains(refused.Reason, "could be") || refused.Line == 0 {
-		t.Errorf("two pointers in one generic function: %v", err)
-	}
-}
-
 func TestStaticFunctionsAreFoundByTheirOffset(t *testing.T) {
 	im := mustSelf(t)
 	for name, fv := range map[string]unsafe.Pointer{
@@ -201,34 +192,6 @@ func TestStaticFunctionsAreFoundByTheirOffset(t *testing.T) {
 		}
 	}
 }
-
-func TestTrapsAreRefused(t *testing.T) {
-	im := mustSelf(t)
-	// An object that looks like a closure but was made by hand.
-	type trap struct {
-		F  uintptr
-		X0 int
-	}
-	entry := **(**uintptr)(unsafe.Pointer(&sink))
-	hand := &trap{F: entry, X0: 3}
-	if _, err := captured(im, unsafe.Pointer(hand)); err != nil && !strings.Contains(err.Error(), "func ") {
-		t.Errorf("a trap with a real entry: %v", err)
-	}
-	if _, err := captured(im, unsafe.Pointer(&trap{F: 12345})); err == nil {
-		t.Error("code that is none was understood")
-	}
-	if _, err := captured(im, unsafe.Pointer(&trap{F: entry + 1})); err == nil {
-		t.Error("the middle of a function was understood")
-	}
-	n := len(os.Args)
-	onStack := func() int { return n + 1 }
-	pc := runtimePC(onStack())
-	_ = pc
-}
-
-var sink = func() int { return 0 }
-
-func runtimePC(int) uintptr { pc, _, _, _ := runtime.Caller(0); return pc }
 
 func TestTypesAndAddressesRoundTrip(t *testing.T) {
 	im := mustSelf(t)

@@ -2,13 +2,19 @@ package image
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 )
 
 // The code of a generic function is shared by all type arguments of one shape, and so is the descriptor of its
 // closures: it says go.shape.*uint8 for every pointer type. What the types really are stands in the dictionary that
 // the closure carries. A shape is never used to copy: it is replaced, or the closure is refused.
+//
+// Why one candidate is certain: the dictionary names the type of every parameter and variable that generic code
+// declares, and what a closure captures is one of these, or a pointer to one if it was captured by reference. So
+// the true type is always among the candidates, and if there is only one, it is that.
 
 // maxDictionary bounds how many words of a dictionary are read.
 const maxDictionary = 4096
@@ -19,7 +25,7 @@ func (im *Image) resolve(c *Closure, dict uintptr) (*Closure, error) {
 	r := *c
 	r.Fields = append([]Field(nil), c.Fields...)
 	for i, f := range r.Fields {
-		if !strings.Contains(f.Type.String(), "go.shape.") {
+		if !hasShape(f.Type) {
 			continue
 		}
 		t, err := resolveShape(f.Type, types)
@@ -45,7 +51,7 @@ func (im *Image) dictionaryTypes(c *Closure, dict uintptr) (types []reflect.Type
 			continue
 		}
 		seen[w] = true
-		if t := typeOf(at(w)); !strings.Contains(t.String(), "go.shape.") {
+		if t := typeOf(at(w)); !hasShape(t) {
 			types = append(types, t)
 		}
 	}
@@ -61,176 +67,112 @@ func dictionaryLength(c *Closure) int {
 	return 0
 }
 
-// resolveShape returns the one type among the candidates that has the shape, or the one type that can be made of them.
-func resolveShape(shape reflect.Type, candidates []reflect.Type) (reflect.Type, error) {
-	var found []reflect.Type
-	for _, t := range candidates {
+// resolveShape returns the one type that the shape can stand for in code which declares variables of these types.
+func resolveShape(shape reflect.Type, declared []reflect.Type) (reflect.Type, error) {
+	found := make(map[reflect.Type]bool)
+	for _, t := range declared {
 		if sameShape(shape, t) {
-			found = append(found, t)
+			found[t] = true
+		}
+		if shape.Kind() == reflect.Pointer && !isShape(shape) && sameShape(shape.Elem(), t) {
+			found[reflect.PointerTo(t)] = true // captured by reference
 		}
 	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) == 0:
-		if t, err := compose(shape, candidates); err == nil {
-			return t, nil
-		}
+	if len(found) == 0 {
 		return nil, fmt.Errorf("it is generic, and what type stands for %s in what it captured is not known: "+
-			"assign the variable to one of a named struct type outside the generic function, or pass it as an argument of a method", shape)
-	default:
+			"pass the value through a function that is not generic, or wrap it in a struct type", shape)
+	}
+	types := slices.SortedFunc(maps.Keys(found), func(a, b reflect.Type) int { return strings.Compare(a.String(), b.String()) })
+	if len(types) > 1 {
 		return nil, fmt.Errorf("it is generic, and in what it captured %s could be %v or %v: "+
-			"give the function one type parameter of this shape, or move the closure out of generic code", shape, found[0], found[1])
+			"pass the value through a function that is not generic, or wrap it in a struct type", shape, types[0], types[1])
 	}
+	return types[0], nil
 }
 
-// compose makes an unnamed type such as []T, *T or map[K]V whose parts can be resolved.
-func compose(shape reflect.Type, candidates []reflect.Type) (reflect.Type, error) {
-	part := func(p reflect.Type) (reflect.Type, error) {
-		if !strings.Contains(p.String(), "go.shape.") {
-			return p, nil
-		}
-		return resolveShape(p, candidates)
-	}
-	if shape.Name() != "" {
-		return nil, errNoMaker
-	}
-	switch shape.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Chan:
-		elem, err := part(shape.Elem())
-		if err != nil {
-			return nil, err
-		}
-		switch shape.Kind() {
-		case reflect.Pointer:
-			return reflect.PointerTo(elem), nil
-		case reflect.Slice:
-			return reflect.SliceOf(elem), nil
-		case reflect.Array:
-			return reflect.ArrayOf(shape.Len(), elem), nil
-		default:
-			return reflect.ChanOf(shape.ChanDir(), elem), nil
-		}
-	case reflect.Map:
-		key, err := part(shape.Key())
-		if err != nil {
-			return nil, err
-		}
-		elem, err := part(shape.Elem())
-		if err != nil {
-			return nil, err
-		}
-		return reflect.MapOf(key, elem), nil
-	case reflect.Func:
-		return composeFunc(shape, part)
-	default:
-		return nil, errNoMaker
-	}
-}
+// hasShape says whether a type is a shape or made of shapes.
+func hasShape(t reflect.Type) bool { return strings.Contains(t.String(), "go.shape.") }
 
-func composeFunc(shape reflect.Type, part func(reflect.Type) (reflect.Type, error)) (reflect.Type, error) {
-	var in, out []reflect.Type
-	for p := range shape.Ins() {
-		t, err := part(p)
-		if err != nil {
-			return nil, err
-		}
-		in = append(in, t)
-	}
-	for p := range shape.Outs() {
-		t, err := part(p)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, t)
-	}
-	return reflect.FuncOf(in, out, shape.IsVariadic()), nil
-}
+// isShape says whether a type is itself what the compiler put for a type argument.
+func isShape(t reflect.Type) bool { return strings.HasPrefix(t.String(), "go.shape.") }
 
 // sameShape says whether a value of type t may stand where the compiler wrote shape.
-func sameShape(shape, t reflect.Type) bool {
-	if shape == t {
+func sameShape(shape, t reflect.Type) bool { return make(matcher).same(shape, t) }
+
+// matcher compares shapes with types. It remembers the pairs it has met, for types that contain themselves.
+type matcher map[[2]reflect.Type]bool
+
+func (m matcher) same(shape, t reflect.Type) bool {
+	pair := [2]reflect.Type{shape, t}
+	switch {
+	case shape == t || m[pair]:
 		return true
-	}
-	if shape.Kind() != t.Kind() || shape.Size() != t.Size() {
+	case !hasShape(shape) || shape.Kind() != t.Kind() || shape.Size() != t.Size():
 		return false
+	case shape.String() == "go.shape.*uint8":
+		return true // stands for any pointer
+	case !isShape(shape) && (generic(shape.Name()) != generic(t.Name()) || shape.Name() != "" && shape.PkgPath() != t.PkgPath()):
+		return false // a generic type such as Box[go.shape.int], or an unnamed one
 	}
-	name, isShape := strings.CutPrefix(shape.String(), "go.shape.")
-	if !isShape && shape.Name() != "" { // a generic type with shapes as arguments: main.Box[go.shape.int]
-		if generic(shape.Name()) != generic(t.Name()) || shape.PkgPath() != t.PkgPath() {
-			return false
-		}
-	} else if !isShape && t.Name() != "" {
-		return false
-	}
-	if isShape && name == "*uint8" {
-		return true // any pointer
-	}
-	return sameParts(shape, t)
+	m[pair] = true
+	return m.sameParts(shape, t)
 }
 
 // sameParts compares what two types of one kind are made of.
-func sameParts(shape, t reflect.Type) bool {
+func (m matcher) sameParts(shape, t reflect.Type) bool {
 	switch shape.Kind() {
 	case reflect.Pointer, reflect.Slice:
-		return sameShape(shape.Elem(), t.Elem())
+		return m.same(shape.Elem(), t.Elem())
 	case reflect.Array:
-		return shape.Len() == t.Len() && sameShape(shape.Elem(), t.Elem())
+		return shape.Len() == t.Len() && m.same(shape.Elem(), t.Elem())
 	case reflect.Chan:
-		return shape.ChanDir() == t.ChanDir() && sameShape(shape.Elem(), t.Elem())
+		return shape.ChanDir() == t.ChanDir() && m.same(shape.Elem(), t.Elem())
 	case reflect.Map:
-		return sameShape(shape.Key(), t.Key()) && sameShape(shape.Elem(), t.Elem())
+		return m.same(shape.Key(), t.Key()) && m.same(shape.Elem(), t.Elem())
 	case reflect.Struct:
-		return sameFields(shape, t)
+		return m.sameFields(shape, t)
 	case reflect.Interface:
-		return sameMethods(shape, t)
+		return m.sameMethods(shape, t)
 	case reflect.Func:
-		return sameSignature(shape, t)
+		return m.sameSignature(shape, t)
 	default:
 		return true
 	}
 }
 
-func sameFields(shape, t reflect.Type) bool {
+func (m matcher) sameFields(shape, t reflect.Type) bool {
 	if shape.NumField() != t.NumField() {
 		return false
 	}
 	for i := range shape.NumField() {
 		a, b := shape.Field(i), t.Field(i)
-		if a.Name != b.Name || a.Offset != b.Offset || a.Tag != b.Tag || a.PkgPath != b.PkgPath || !sameShape(a.Type, b.Type) {
+		if a.Name != b.Name || a.Offset != b.Offset || a.Tag != b.Tag || a.PkgPath != b.PkgPath || !m.same(a.Type, b.Type) {
 			return false
 		}
 	}
 	return true
 }
 
-func sameMethods(shape, t reflect.Type) bool {
+func (m matcher) sameMethods(shape, t reflect.Type) bool {
 	if shape.NumMethod() != t.NumMethod() {
 		return false
 	}
 	for i := range shape.NumMethod() {
-		if shape.Method(i).Name != t.Method(i).Name {
+		if shape.Method(i).Name != t.Method(i).Name || !m.same(shape.Method(i).Type, t.Method(i).Type) {
 			return false
 		}
 	}
 	return true
 }
 
-func sameSignature(shape, t reflect.Type) bool {
-	if shape.NumIn() != t.NumIn() || shape.NumOut() != t.NumOut() || shape.IsVariadic() != t.IsVariadic() {
-		return false
-	}
-	for i := range shape.NumIn() {
-		if !sameShape(shape.In(i), t.In(i)) {
-			return false
-		}
-	}
-	for i := range shape.NumOut() {
-		if !sameShape(shape.Out(i), t.Out(i)) {
-			return false
-		}
-	}
-	return true
+func (m matcher) sameSignature(shape, t reflect.Type) bool {
+	return shape.IsVariadic() == t.IsVariadic() &&
+		m.sameTypes(slices.Collect(shape.Ins()), slices.Collect(t.Ins())) &&
+		m.sameTypes(slices.Collect(shape.Outs()), slices.Collect(t.Outs()))
+}
+
+func (m matcher) sameTypes(shapes, types []reflect.Type) bool {
+	return slices.EqualFunc(shapes, types, m.same)
 }
 
 // generic is the name of a generic type without its arguments.

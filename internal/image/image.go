@@ -32,6 +32,7 @@ const (
 type Image struct {
 	base   uintptr // what the system added to the addresses in the file
 	ranges []span  // sorted
+	types  uintptr // where the types begin; 0 if that is not understood
 	build  func() string
 
 	binder binder
@@ -139,7 +140,11 @@ func (im *Image) maybeDescriptor(addr uintptr) bool {
 	if addr%unsafe.Alignof(abiType{}) != 0 || im.within(addr, size) != ReadOnly {
 		return false
 	}
-	t := (*abiType)(at(addr)) // in bounds and aligned, checked above
+	return im.soundHead((*abiType)(at(addr))) // in bounds and aligned, checked above
+}
+
+// soundHead checks what every descriptor begins with.
+func (im *Image) soundHead(t *abiType) bool {
 	kind := reflect.Kind(t.kind & kindMask)
 	if kind == reflect.Invalid || kind > reflect.UnsafePointer || t.size > maxObject || t.ptrBytes > t.size {
 		return false
@@ -147,7 +152,7 @@ func (im *Image) maybeDescriptor(addr uintptr) bool {
 	if t.align == 0 || t.align > 16 || t.align&(t.align-1) != 0 || t.size%uintptr(t.align) != 0 || t.str < 0 {
 		return false
 	}
-	return im.isFuncvalOrNil(t.equal)
+	return im.isFuncvalOrNil(t.equal) && im.isName(im.types+uintptr(t.str))
 }
 
 func (im *Image) isFuncvalOrNil(p unsafe.Pointer) bool {
@@ -156,6 +161,40 @@ func (im *Image) isFuncvalOrNil(p unsafe.Pointer) bool {
 	}
 	_, r := im.Locate(uintptr(p))
 	return r == ReadOnly
+}
+
+// isName checks that the name of a type can be at addr: flags, a length, and text.
+func (im *Image) isName(addr uintptr) bool {
+	const flags, more = 0x0f, 0x80
+	if im.types == 0 || im.within(addr, 3) != ReadOnly {
+		return false
+	}
+	head := (*[3]byte)(at(addr)) // in bounds
+	n, skip := uintptr(head[1]), uintptr(2)
+	if n&more != 0 {
+		n, skip = n&^more|uintptr(head[2])<<7, 3
+	}
+	if head[0]&^flags != 0 || n == 0 || head[1]&more != 0 && head[2]&more != 0 || im.within(addr, skip+n) != ReadOnly {
+		return false
+	}
+	for _, c := range unsafe.Slice((*byte)(at(addr+skip)), n) { // in bounds
+		if c < ' ' {
+			return false
+		}
+	}
+	return true
+}
+
+// typesBegin returns where the types begin: names are offsets from there, and where one name is, reflect tells.
+func (im *Image) typesBegin() uintptr {
+	const head = 2 // flags and a length below 128
+	t := reflect.TypeFor[*Image]()
+	name := uintptr(unsafe.Pointer(unsafe.StringData(t.String())))
+	begin := name - head - uintptr((*abiType)(descriptorOf(t)).str)
+	if _, r := im.Locate(begin); r != ReadOnly {
+		return 0
+	}
+	return begin
 }
 
 // within returns the region that holds all of addr[:n], or Outside.

@@ -42,6 +42,7 @@ func self() (*Image, error) {
 	if f.Section(".text") == nil || f.Section(".gopclntab") == nil && f.Section(".data.rel.ro.gopclntab") == nil {
 		return nil, errors.New("this executable has lost its section headers (a packer such as upx?): ship it unpacked; -ldflags=-s -w is fine")
 	}
+	im.types = im.typesBegin()
 	id := goBuildID(f)
 	im.build = sync.OnceValue(func() string {
 		if id == "" {

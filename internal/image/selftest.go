@@ -21,7 +21,7 @@ type probe struct {
 func (im *Image) proven() error {
 	im.binder.selfTest.Do(func() {
 		for i, p := range probes(7, "seven", [24]uint64{1}) {
-			c, err := im.describe(p.fn, *(*uintptr)(p.fn))
+			c, err := im.describe(*(*uintptr)(p.fn), false)
 			if err == nil && c.generic() {
 				c, err = im.resolve(c, c.dictionary(p.fn))
 			}

@@ -79,6 +79,7 @@ type step struct {
 	next uintptr
 	inst x86asm.Inst
 	vex  []int // registers that an instruction may change which the decoder does not know
+	vexM bool  // such an instruction may write to the stack
 }
 
 // maxFunction bounds how much of a function is read.
@@ -86,7 +87,10 @@ const maxFunction = 4 << 20
 
 // track returns the closures that the function at entry makes.
 func (im *Image) track(entry uintptr) []binding {
-	steps := im.decode(entry)
+	steps, ok := im.decode(entry)
+	if !ok {
+		return nil // what was not read may jump into what was
+	}
 	t := &tracker{im: im, incoming: make(map[uintptr]*state)}
 	for _, s := range steps {
 		if _, direct := jumpTarget(s); s.inst.Op == x86asm.JMP && !direct {
@@ -105,14 +109,13 @@ func (im *Image) track(entry uintptr) []binding {
 	return t.found
 }
 
-// decode decodes the function at entry to its end.
-func (im *Image) decode(entry uintptr) []step {
+// decode decodes the function at entry to its end. It is all or nothing.
+func (im *Image) decode(entry uintptr) (steps []step, ok bool) {
 	text := im.textOf(entry)
 	if entry == 0 || text.region != Text {
-		return nil
+		return nil, false
 	}
 	b := code(span{start: entry, end: min(text.end, entry+maxFunction)})
-	var steps []step
 	for i := 0; i < len(b); {
 		pc := entry + uintptr(i)
 		if b[i] == 0xcc || pc&0xf == 0 { // padding, or where the next function may begin
@@ -122,13 +125,13 @@ func (im *Image) decode(entry uintptr) []step {
 		}
 		s, n := decodeOne(b[i:])
 		if n == 0 {
-			break
+			return nil, false
 		}
 		s.pc, s.next = pc, pc+uintptr(n)
 		steps = append(steps, s)
 		i += n
 	}
-	return steps
+	return steps, len(b) < maxFunction || steps[len(steps)-1].next < entry+maxFunction
 }
 
 // decodeOne decodes the instruction at the start of b and returns its length; 0 if it cannot.
@@ -168,7 +171,8 @@ func decodeVEX(b []byte) (step, int) {
 	if n > len(b) {
 		return step{}, 0
 	}
-	return step{vex: []int{reg, third, int(modrm & 7), int(modrm&7) + 8}}, n
+	stack := modrm>>6 != 3 && modrm&7 == sp
+	return step{vex: []int{reg, third, int(modrm & 7), int(modrm&7) + 8}, vexM: stack}, n
 }
 
 // operandLength is the length of what follows a ModRM byte.
@@ -219,8 +223,9 @@ func (t *tracker) arrive(pc uintptr) {
 // do follows one instruction.
 func (t *tracker) do(s step) {
 	if s.vex != nil {
-		for _, r := range s.vex {
-			t.now.regs[r] = value{}
+		t.clear(s.vex...)
+		if s.vexM {
+			clear(t.now.slots)
 		}
 		return
 	}

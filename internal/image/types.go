@@ -23,30 +23,12 @@ type typeList struct {
 // listTypes finds all types that the linker's list leads to.
 func (im *Image) listTypes() {
 	im.known = make(map[uint64]reflect.Type)
-	n := (im.list.end - im.list.start) / 4
-	offs := make([]int32, n)
-	for i := range offs {
-		offs[i] = *(*int32)(at(im.list.start + uintptr(i)*4)) // inside the section
-	}
-	anchor := uintptr(descriptorOf(reflect.TypeFor[*Image]()))
-	for _, off := range offs {
-		if start := anchor - uintptr(off); im.allTypes(start, offs) {
-			for _, off := range offs {
-				im.know(typeOf(at(start + uintptr(off))))
-			}
-			return
+	for a := im.list.start; a+4 <= im.list.end; a += 4 {
+		off := *(*int32)(at(a)) // inside the section
+		if d := im.types + uintptr(off); im.maybeDescriptor(d) {
+			im.know(typeOf(at(d)))
 		}
 	}
-}
-
-// allTypes says whether types begin at start: then every offset in the list leads to one.
-func (im *Image) allTypes(start uintptr, offs []int32) bool {
-	for _, off := range offs {
-		if !im.maybeDescriptor(start + uintptr(off)) {
-			return false
-		}
-	}
-	return true
 }
 
 // know adds a type and all types it is made of.
