@@ -1,0 +1,189 @@
+package flame_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetinglambda/flame"
+	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/backend/process"
+)
+
+func TestNilFunctionIsAnError(t *testing.T) {
+	p, r := open(t, flame.Config{})
+	var send *flame.SendError
+	if _, err := flame.Call[int](t.Context(), p, nil); !errors.As(err, &send) || flame.Ran(err) {
+		t.Errorf("Call: %v", err)
+	}
+	if err := flame.Run(t.Context(), p, nil); !errors.As(err, &send) {
+		t.Errorf("Run: %v", err)
+	}
+	if err := flame.Cast(t.Context(), p, nil); !errors.As(err, &send) {
+		t.Errorf("Cast: %v", err)
+	}
+	if _, err := flame.Start[int](t.Context(), p, nil).Wait(t.Context()); !errors.As(err, &send) {
+		t.Errorf("Start: %v", err)
+	}
+	if len(r.booted()) > 0 {
+		t.Error("a runner was booted for a nil function")
+	}
+}
+
+func TestNilPoolIsAnError(t *testing.T) {
+	err := flame.Run(t.Context(), nil, func(context.Context) error { return nil })
+	if !errors.Is(err, flame.ErrPoolClosed) || !strings.Contains(err.Error(), "flame.Open") || flame.Ran(err) {
+		t.Error(err)
+	}
+}
+
+func TestClosedPoolIsAnError(t *testing.T) {
+	p, _ := open(t, flame.Config{})
+	pid(t, p)
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	fn := func(context.Context) error { return nil }
+	if err := flame.Run(t.Context(), p, fn); !errors.Is(err, flame.ErrPoolClosed) || flame.Ran(err) {
+		t.Errorf("Run: %v", err)
+	}
+	if err := flame.Cast(t.Context(), p, fn); !errors.Is(err, flame.ErrPoolClosed) {
+		t.Errorf("Cast: %v", err)
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown after Close: %v", err)
+	}
+}
+
+func TestB13_BadConfigIsReportedByField(t *testing.T) {
+	_, err := flame.Open(t.Context(), flame.Config{
+		Min: 3, Max: 2, MaxConcurrency: -1, BootTimeout: -1, ShutdownTimeout: -1, MessageLimit: -1,
+	})
+	for _, field := range []string{"Max is 2, less than Min, 3", "MaxConcurrency", "BootTimeout", "ShutdownTimeout", "MessageLimit"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%v does not name %s", err, field)
+		}
+	}
+}
+
+func TestProgramsThatNeverServe(t *testing.T) {
+	for name, want := range map[string][]string{
+		"no ServeIfRunner": {"Open before ServeIfRunner", "in TestMain"},
+		"exits before":     {"exit code 3"},
+		"panics before":    {"exit code 2", "panic: cannot read the configuration"},
+		"port in use":      {"address already in use"},
+		"PerProcess late":  {`PerProcess("late") is missing on the runner`, "before ServeIfRunner"},
+		"PerProcess type":  {`PerProcess("it") is a *int on the parent and a *string on the runner`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out := program(t, name)
+			for _, w := range want {
+				if !strings.Contains(out, w) {
+					t.Errorf("it says\n%s\nand not %q", out, w)
+				}
+			}
+		})
+	}
+}
+
+// portProgram listens before ServeIfRunner, so that its runners find the port in use.
+func portProgram() {
+	addr := os.Getenv("ADDR")
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		slog.Error("cannot listen", "error", err)
+		os.Exit(1)
+	}
+	os.Setenv("ADDR", l.Addr().String())
+	flame.ServeIfRunner()
+	openAndReport()
+}
+
+func lateProgram() {
+	flame.ServeIfRunner()
+	flame.PerProcess("late", new(int))
+	openAndReport()
+}
+
+func typeProgram() {
+	if _, ok := flame.Parent(); ok {
+		flame.PerProcess("it", new(string))
+	} else {
+		flame.PerProcess("it", new(int))
+	}
+	flame.ServeIfRunner()
+	openAndReport()
+}
+
+func TestF17_OtherProgramsAreRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		script string
+		want   string
+	}{
+		"garbage":      {"echo this is no frame at all, is it >&3; cat <&3 >/dev/null", "not a flame program"},
+		"exits":        {"echo the last words >&2; exit 4", "exit code 4"},
+		"kills itself": {"kill -9 $$", "killed"},
+		"another build": {`printf '\0\0\0\0\0\0\0\0\076\0\1\0{"flame":1,"runner":"x","build":"another/build/of/this","pid":1234567}' >&3; cat <&3 >/dev/null`,
+			`build "another/build/of/this"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &recorder{Backend: process.New(process.Options{Output: io.Discard}), change: func(s *backend.Spec) {
+				s.Path, s.Args = "/bin/sh", []string{"sh", "-c", tc.script}
+			}}
+			_, err := flame.Open(t.Context(), flame.Config{Min: 1, Backend: r, BootTimeout: 5 * time.Second})
+			var boot *flame.BootError
+			if !errors.As(err, &boot) || !strings.Contains(err.Error(), tc.want) || flame.Ran(err) {
+				t.Errorf("%v, want %q", err, tc.want)
+			}
+			if name == "exits" && !strings.Contains(string(boot.Output), "the last words") {
+				t.Errorf("its output is %q", boot.Output)
+			}
+			for _, i := range r.booted() {
+				<-i.Done()
+			}
+		})
+	}
+}
+
+func TestBootFailureReachesACallAndTheNextOneTriesAgain(t *testing.T) {
+	broken := true
+	r := &recorder{Backend: process.New(process.Options{Output: io.Discard})}
+	r.change = func(s *backend.Spec) {
+		if broken {
+			s.Path, s.Args = "/bin/sh", []string{"sh", "-c", "echo out of luck; exit 9"}
+		}
+	}
+	p, _ := open(t, flame.Config{Backend: r})
+	err := flame.Run(t.Context(), p, func(context.Context) error { return nil })
+	var boot *flame.BootError
+	if !errors.As(err, &boot) || boot.Attempts < 1 || !strings.Contains(err.Error(), "out of luck") || !strings.Contains(err.Error(), "exit code 9") {
+		t.Fatalf("%v", err)
+	}
+	broken = false
+	pid(t, p)
+}
+
+func TestRunnerThatHangsIsStoppedAtTheBootTimeout(t *testing.T) {
+	r := &recorder{Backend: process.New(process.Options{Output: io.Discard}), change: func(s *backend.Spec) {
+		s.Path, s.Args = "/bin/sh", []string{"sh", "-c", "sleep 1000"}
+	}}
+	_, err := flame.Open(t.Context(), flame.Config{Min: 1, Backend: r, BootTimeout: 100 * time.Millisecond})
+	var boot *flame.BootError
+	if !errors.As(err, &boot) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	for _, i := range r.booted() {
+		<-i.Done()
+	}
+}

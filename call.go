@@ -1,0 +1,194 @@
+package flame
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/fleetinglambda/flame/internal/codec"
+	"github.com/fleetinglambda/flame/internal/pool"
+	"github.com/fleetinglambda/flame/internal/runner"
+)
+
+// Call runs fn on a runner of p and returns its result. The variables that fn captures come along as copies; what
+// fn assigns to them stays on the runner. What fn refers to must not be written by others until Call returns.
+//
+// The work ends with ctx, and with the call's timeout ([Timeout], or that of the pool): Call returns a
+// [TimeoutError] at once and the context that fn has got is cancelled. Other errors are a [SendError], a
+// [BootError], [ErrPoolClosed], a [RunnerLostError], and once fn has run a [RemoteError] or a [PanicError]; [Ran] tells.
+func Call[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...Option) (T, error) {
+	var result T
+	err := p.do(ctx, function[T]{fn}, &result, opts)
+	return result, err
+}
+
+// Run is [Call] for a function without a result.
+func Run(ctx context.Context, p *Pool, fn func(context.Context) error, opts ...Option) error {
+	return p.do(ctx, procedure{fn}, nil, opts)
+}
+
+// Cast has fn run on a runner of p and returns as soon as it has a slot or a place in the line. ctx bounds only the wait
+// for that: the work goes on when ctx ends, so that a handler may return. There is no timeout unless [Timeout] is given.
+// The captured variables are copied before Cast returns. If fn fails later, the pool's logger gets one warning.
+func Cast(ctx context.Context, p *Pool, fn func(context.Context) error, opts ...Option) error {
+	if err := ctx.Err(); err != nil {
+		return &TimeoutError{cause: context.Cause(ctx)}
+	}
+	c := &pool.Call{Detached: true}
+	c.Ended = func(c *pool.Call) {
+		if err := p.read(c, c.Err, nil); err != nil {
+			p.config.Logger.Warn("flame: cast failed", "pool", p.config.Name, "runner", c.Runner, "error", err)
+		}
+	}
+	return p.start(ctx, c, procedure{fn}, append([]Option{Timeout(-1)}, opts...))
+}
+
+// Start runs fn on a runner of p as [Call] does, but does not wait for it. The captured variables are
+// copied before Start returns. Every error is the Task's.
+func Start[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...Option) *Task[T] {
+	t := &Task[T]{pool: p, done: make(chan struct{})}
+	ctx, t.cancel = context.WithCancel(ctx)
+	t.call.Ended = func(*pool.Call) {
+		t.cancel()
+		close(t.done)
+	}
+	if err := p.start(ctx, &t.call, function[T]{fn}, opts); err != nil {
+		t.refused = err
+		t.cancel()
+		close(t.done)
+	}
+	return t
+}
+
+// Task is a function that [Start] has started. Its methods may be called by several goroutines at once.
+type Task[T any] struct {
+	pool    *Pool
+	cancel  context.CancelFunc
+	call    pool.Call
+	refused error         // the pool did not take it
+	done    chan struct{} // closed when the outcome is known
+
+	decode sync.Once
+	result T
+	err    error
+}
+
+// Wait waits for the function and returns its result, any number of times. ctx bounds only the wait: when
+// it ends first, Wait returns its cause and the function runs on.
+func (t *Task[T]) Wait(ctx context.Context) (T, error) {
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+	t.decode.Do(func() {
+		if t.err = t.refused; t.err == nil {
+			t.err = t.pool.read(&t.call, t.call.Err, &t.result)
+		}
+	})
+	return t.result, t.err
+}
+
+// Done is closed when the function's outcome is known.
+func (t *Task[T]) Done() <-chan struct{} { return t.done }
+
+// Cancel ends the work as the end of its context does. A Task that is over stays as it is.
+func (t *Task[T]) Cancel() { t.cancel() }
+
+// Option changes one call.
+type Option func(*pool.Call)
+
+// Timeout bounds the call, waiting and running together, instead of the pool's Timeout. Zero or less: no bound.
+func Timeout(d time.Duration) Option {
+	return func(c *pool.Call) { c.Timeout = max(d, 0) }
+}
+
+// function is what crosses for a Call. A runner finds the type of the result in that of the function.
+type function[T any] struct {
+	fn func(context.Context) (T, error)
+}
+
+// Run runs it on the runner.
+func (f function[T]) Run(ctx context.Context) (any, error) {
+	result, err := f.fn(ctx)
+	return &result, err
+}
+
+func (f function[T]) code() any { return f.fn }
+
+// procedure is what crosses for a Run or a Cast.
+type procedure struct {
+	fn func(context.Context) error
+}
+
+// nothing is the result of a procedure.
+type nothing struct{}
+
+// Run runs it on the runner.
+func (f procedure) Run(ctx context.Context) (any, error) { return new(nothing), f.fn(ctx) }
+
+func (f procedure) code() any { return f.fn }
+
+// sendable is a function that can be looked at before it crosses.
+type sendable interface {
+	runner.Function
+	code() any
+}
+
+// do runs f and reads its result into result, which is a pointer or nil.
+func (p *Pool) do(ctx context.Context, f sendable, result any, opts []Option) error {
+	c := new(pool.Call)
+	crossing, err := p.prepare(c, f, opts)
+	if err != nil {
+		return err
+	}
+	c.Encode = func() ([][]byte, error) {
+		return codec.Encode(&crossing, codec.Options{Limit: p.config.MessageLimit})
+	}
+	return p.read(c, p.pool.Do(ctx, c), result)
+}
+
+// start gives c, with a copy of all that f captured, to the pool.
+func (p *Pool) start(ctx context.Context, c *pool.Call, f sendable, opts []Option) error {
+	crossing, err := p.prepare(c, f, opts)
+	if err != nil {
+		return err
+	}
+	msg, err := codec.Encode(&crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true})
+	if err != nil {
+		return atRim(p.config.Name, err)
+	}
+	c.Encode = func() ([][]byte, error) { return msg, nil }
+	return atRim(p.config.Name, p.pool.Start(ctx, c))
+}
+
+// prepare fills c in and checks, by type, that f can cross.
+func (p *Pool) prepare(c *pool.Call, f sendable, opts []Option) (runner.Function, error) {
+	if p == nil {
+		return nil, fmt.Errorf("%w: it is a nil *flame.Pool: open one with flame.Open", ErrPoolClosed)
+	}
+	code := reflect.ValueOf(f.code()).Pointer()
+	if code == 0 {
+		return nil, &SendError{Path: "the function", Reason: "it is nil: pass a func literal or a function"}
+	}
+	c.Key = uint64(code)
+	if c.Timeout = p.config.Timeout; c.Timeout < 0 {
+		c.Timeout = 0
+	}
+	for _, o := range opts {
+		o(c)
+	}
+	var crossing runner.Function = f
+	return crossing, atRim(p.config.Name, codec.Check(&crossing))
+}
+
+// read turns a call's outcome into an error, and what the function returned into result.
+func (p *Pool) read(c *pool.Call, err error, result any) error {
+	if err != nil {
+		return atRim(p.config.Name, err)
+	}
+	return readAnswer(c.Reply, c.Runner, result)
+}

@@ -1,0 +1,117 @@
+// Package runner is the runner's side: it answers calls, and it leaves when it is told to or its parent is gone.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/fleetinglambda/flame/internal/codec"
+	"github.com/fleetinglambda/flame/internal/session"
+)
+
+// Function is what a call's message holds. Run returns a pointer to the function's result.
+type Function interface {
+	Run(ctx context.Context) (result any, err error)
+}
+
+// Outcome is the first byte of an answer: how the function ended.
+type Outcome byte
+
+// The outcomes, and what follows them in the answer.
+const (
+	Returned   Outcome = 1 // the result, from codec.Encode
+	Failed     Outcome = 2 // the error, from codec.EncodeError
+	Panicked   Outcome = 3 // a Panic
+	Exited     Outcome = 4 // nothing: the function ended its goroutine with runtime.Goexit
+	Unreadable Outcome = 5 // why its message could not be decoded, from codec.EncodeError; it did not start
+	Unsendable Outcome = 6 // why its result cannot cross, a codec.SendError
+)
+
+// Panic is what the answer says of a function that panicked.
+type Panic struct {
+	Value string
+	Stack string
+	Err   []byte // the value itself if it was an error, from codec.EncodeError
+}
+
+// maxText bounds the text of a panic's value and of its stack in an answer.
+const maxText = 64 << 10
+
+// answer runs one call and replies.
+func answer(in *session.Incoming, limit int64) {
+	ctx, stop := in.Context()
+	defer stop()
+	o := codec.Options{Limit: limit}
+	reply := [][]byte{{byte(Exited)}} // if the function ends its goroutine, nothing else gets here
+	defer func() { in.Reply(reply) }()
+	defer func() {
+		if v := recover(); v != nil {
+			reply = panicked(v, o)
+		}
+	}()
+	var f Function
+	if err := codec.Decode(in.Data, &f, codec.Trusted); err != nil {
+		reply = withError(Unreadable, err, o)
+		return
+	}
+	reply = run(ctx, f, o)
+}
+
+func run(ctx context.Context, f Function, o codec.Options) [][]byte {
+	result, err := f.Run(ctx)
+	if err != nil {
+		return withError(Failed, err, o)
+	}
+	msg, err := codec.Encode(result, o)
+	if err != nil {
+		return unsendable(err)
+	}
+	return with(Returned, msg)
+}
+
+func with(o Outcome, parts [][]byte) [][]byte {
+	return append([][]byte{{byte(o)}}, parts...)
+}
+
+func withError(what Outcome, err error, o codec.Options) [][]byte {
+	msg, failed := codec.EncodeError(err, o)
+	if failed != nil {
+		return unsendable(failed)
+	}
+	return with(what, msg)
+}
+
+func unsendable(err error) [][]byte {
+	refused := &codec.SendError{Reason: err.Error()}
+	errors.As(err, &refused)
+	msg, err := codec.Encode(refused, codec.Options{})
+	if err != nil { // two strings always can
+		panic(err)
+	}
+	return with(Unsendable, msg)
+}
+
+func panicked(v any, o codec.Options) [][]byte {
+	p := Panic{Value: clip(fmt.Sprint(v)), Stack: clip(string(debug.Stack()))}
+	if err, ok := v.(error); ok {
+		if msg, failed := codec.EncodeError(err, o); failed == nil {
+			for _, part := range msg {
+				p.Err = append(p.Err, part...)
+			}
+		}
+	}
+	msg, err := codec.Encode(&p, codec.Options{})
+	if err != nil { // strings and bytes always can
+		panic(err)
+	}
+	return with(Panicked, msg)
+}
+
+func clip(s string) string {
+	if len(s) > maxText {
+		return s[:maxText] + " …"
+	}
+	return s
+}

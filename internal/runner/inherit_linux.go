@@ -1,0 +1,45 @@
+package runner
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+// inheritedFD is the descriptor at which a process backend leaves the runner's end of the connection.
+const inheritedFD = 3
+
+// inherited returns the connection that this process was born with, if its other end is held by our own
+// parent process under our own user.
+func inherited() (io.ReadWriteCloser, error) {
+	peer, err := syscall.GetsockoptUcred(inheritedFD, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d is not a connection to a parent: %w", inheritedFD, err)
+	}
+	if int(peer.Pid) != os.Getppid() || int(peer.Uid) != os.Getuid() {
+		return nil, fmt.Errorf("the parent is gone, or the connection at descriptor %d is not from it", inheritedFD)
+	}
+	syscall.CloseOnExec(inheritedFD)
+	if err := syscall.SetNonblock(inheritedFD, true); err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", inheritedFD, err)
+	}
+	return os.NewFile(inheritedFD, "parent"), nil
+}
+
+// trustEnvironment refuses an environment that may come from somebody with fewer rights than this process.
+func trustEnvironment() error {
+	const atSecure = 23
+	aux, err := os.ReadFile("/proc/self/auxv")
+	if err != nil {
+		return fmt.Errorf("cannot tell whether this program runs with raised rights: %w", err)
+	}
+	for ; len(aux) >= 16; aux = aux[16:] {
+		if binary.NativeEndian.Uint64(aux) == atSecure && binary.NativeEndian.Uint64(aux[8:]) != 0 {
+			return errors.New("this program runs with raised rights (setuid, setgid or file capabilities)")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fleetinglambda/flame/backend"
+)
+
+// Invite is what a parent tells a runner in the environment variable backend.EnvParent.
+type Invite struct {
+	Parent  string `json:"parent"`
+	Pool    string `json:"pool"`
+	Runner  string `json:"runner"`
+	Backend string `json:"backend"`
+}
+
+// Variable returns the environment entry that carries the invite.
+func (i Invite) Variable() string {
+	text, err := json.Marshal(i)
+	if err != nil { // four strings always can
+		panic(err)
+	}
+	return backend.EnvParent + "=" + string(text)
+}
+
+// Invited returns the invite that this process was started with. The variable is gone from the environment
+// afterwards, so that no process started from here takes itself for a runner.
+var Invited = sync.OnceValues(func() (Invite, error) {
+	var i Invite
+	text, ok := os.LookupEnv(backend.EnvParent)
+	if !ok {
+		return i, errNotInvited
+	}
+	os.Unsetenv(backend.EnvParent)
+	if err := trustEnvironment(); err != nil {
+		fmt.Fprintf(os.Stderr, "flame: %s is ignored: %v\n", backend.EnvParent, err)
+		return i, errNotInvited
+	}
+	if err := json.Unmarshal([]byte(text), &i); err != nil || i.Runner == "" {
+		return i, fmt.Errorf("%s is not an invite from a flame parent", backend.EnvParent)
+	}
+	return i, nil
+})
+
+// errNotInvited means that this process is not a runner.
+var errNotInvited = errors.New("not a runner")
+
+// Invitation says whether this process is a runner; an error means that it was meant to be one and cannot.
+func Invitation() (Invite, bool, error) {
+	i, err := Invited()
+	if err == errNotInvited {
+		return i, false, nil
+	}
+	return i, err == nil, err
+}
+
+const (
+	// joinTimeout is how long a runner tries to reach its parent before it gives up.
+	joinTimeout = 20 * time.Second
+	// cleanupTime is how long cleanup functions have on a runner that was drained or told to stop.
+	cleanupTime = 5 * time.Second
+	// orphanTime is how long they have when the parent is gone.
+	orphanTime = 500 * time.Millisecond
+	// maxStack ends a runaway recursion within milliseconds; Go's own limit of 1 GB takes seconds to reach.
+	maxStack = 64 << 20
+)
+
+// Main serves as the runner that the invite names, runs cleanup and returns the exit code. The process is to
+// exit with it at once: functions that ignore their ended context may still run.
+func Main(i Invite, cleanup []func(context.Context)) int {
+	debug.SetMaxStack(maxStack)
+	conn, err := inherited()
+	if err != nil {
+		return complain(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
+	j, err := Join(ctx, conn, i.Runner)
+	cancel()
+	if err != nil {
+		return complain(err)
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, ok := <-stop; ok {
+			j.Close()
+		}
+	})
+	left := cleanupTime
+	if j.Serve() != nil && len(stop) == 0 {
+		left = orphanTime
+	}
+	clean(cleanup, left)
+	return 0
+}
+
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, "flame:", err)
+	return 1
+}
+
+// clean runs the cleanup functions one after another, all of them within limit.
+func clean(cleanup []func(context.Context), limit time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(done)
+		for _, f := range cleanup {
+			f(ctx)
+		}
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,109 @@
+package flame
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/image"
+	"github.com/fleetinglambda/flame/internal/pool"
+	"github.com/fleetinglambda/flame/internal/runner"
+	"github.com/fleetinglambda/flame/internal/session"
+)
+
+// Pool is a bounded, elastic set of runners. Its methods may be called by several goroutines at once.
+type Pool struct {
+	config Config
+	build  string
+	parent string
+	pool   *pool.Pool
+}
+
+// Open opens a pool and boots its Min runners, up to ten at a time, before it returns. It fails with the cause if one
+// of them does not come up, if the Config is wrong, or if [ServeIfRunner] has not been called. ctx bounds
+// Open only. The pool is to be closed with [Pool.Shutdown] or [Pool.Close].
+func Open(ctx context.Context, cfg Config) (*Pool, error) {
+	_, onRunner := Parent()
+	cfg, err := cfg.complete(onRunner)
+	if err != nil {
+		return nil, err
+	}
+	if _, local := cfg.Backend.(backend.Local); !local && !serving.Load() {
+		return nil, ErrNotServing
+	}
+	im, err := image.Self()
+	if err != nil {
+		return nil, fmt.Errorf("flame: pool %q: %w", cfg.Name, err)
+	}
+	p := &Pool{config: cfg, build: im.Build(), parent: parentID()}
+	p.pool, err = pool.Open(ctx, pool.Config{
+		Name: cfg.Name, Backend: cfg.Backend, Min: cfg.Min, Max: cfg.Max, MaxConcurrency: cfg.MaxConcurrency,
+		BootTimeout: cfg.BootTimeout, ShutdownTimeout: cfg.ShutdownTimeout, IdleShutdownAfter: cfg.IdleShutdownAfter,
+		Spec: p.spec, Join: p.join, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, atRim(cfg.Name, err)
+	}
+	return p, nil
+}
+
+// Shutdown closes the pool: new calls get [ErrPoolClosed], waiting and running ones may end, then the runners
+// leave. If ctx ends first, what still runs is cut off as by Close. When it returns, no runner is left. It
+// may be called twice and together with Close.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	return p.outcome(p.pool.Shutdown(ctx))
+}
+
+// Close closes the pool at once: waiting calls get [ErrPoolClosed], running ones a [RunnerLostError]. When it
+// returns, no runner is left. It may be called twice.
+func (p *Pool) Close() error {
+	return p.outcome(p.pool.Close())
+}
+
+func (p *Pool) outcome(err error) error {
+	if err != nil {
+		return fmt.Errorf("flame: close pool %q: %w", p.config.Name, err)
+	}
+	return nil
+}
+
+// parentID names this process among those that may have booted something.
+func parentID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
+// spec says what to boot: this very executable, with our arguments, environment and working directory.
+func (p *Pool) spec(id string) backend.Spec {
+	invite := runner.Invite{Parent: p.parent, Pool: p.config.Name, Runner: id, Backend: fmt.Sprintf("%T", p.config.Backend)}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, backend.EnvParent+"=") })
+	return backend.Spec{
+		ID: id, Pool: p.config.Name, Parent: p.parent,
+		Path: image.Path, Args: os.Args, Env: append(env, invite.Variable()),
+		Labels: map[string]string{"flame.parent": p.parent, "flame.pool": p.config.Name, "flame.runner": id},
+	}
+}
+
+// join takes a booted runner in, once it has proved to be the one we booted and of our build.
+func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*session.Session, error) {
+	with, ok := inst.(backend.Connected)
+	if !ok {
+		return nil, errors.New("this backend's runners bring no connection, and dialling back is not there yet")
+	}
+	conn := with.Conn()
+	limits := session.DefaultLimits
+	limits.Message = p.config.MessageLimit
+	return session.Accept(ctx, conn, id, session.Welcome{
+		Build: p.build, Names: runner.Names(), Message: limits.Message, Silence: limits.Silence,
+	}, limits)
+}
+
+var _ io.Closer = (*Pool)(nil)
