@@ -1,0 +1,130 @@
+// Package codec turns values and closures into bytes and back, for two processes of the same executable.
+//
+// A message is a table of objects (what pointers, slices, maps and func values lead to) and their contents; a pointer
+// is an object's number and an offset in it. So shared memory stays shared, cycles stay cycles, and nothing
+// here recurses over values. Pointer-free memory crosses as it is. Types are named by where
+// the executable keeps their descriptors.
+package codec
+
+import (
+	"errors"
+	"reflect"
+	"unsafe"
+
+	"github.com/fleetinglambda/flame/internal/image"
+)
+
+// Trust says who made the bytes to decode.
+type Trust uint8
+
+const (
+	// Untrusted bytes may be anything: Decode returns an error or values that are safe to use, and allocates no
+	// more than in proportion to what it was given.
+	Untrusted Trust = iota
+	// Trusted bytes come from the parent, whose code a runner runs.
+	Trusted
+)
+
+// Options are for Encode and EncodeError.
+type Options struct {
+	Limit    int64 // the most bytes a message may have; 0 means 1 GiB
+	Snapshot bool  // the message shares no memory with the value
+}
+
+func (o Options) limit() int64 {
+	if o.Limit <= 0 {
+		return 1 << 30
+	}
+	return o.Limit
+}
+
+// Message is what Encode returns: parts to be written one after another. Parts may be memory of the value
+// itself unless a snapshot was asked for: they hold as long as the value is not changed.
+type Message [][]byte
+
+// Size returns the length of all parts.
+func (m Message) Size() (n int64) {
+	for _, part := range m {
+		n += int64(len(part))
+	}
+	return n
+}
+
+// SendError says what cannot cross to another process, and what to do instead.
+type SendError struct {
+	Path   string // where it is, seen from the function or value that was to cross, with its type
+	Reason string // why, and the way out
+}
+
+// Error returns one line.
+func (e *SendError) Error() string { return "cannot cross: " + e.Path + ": " + e.Reason }
+
+// errNotPointer is for callers of this package, who pass pointers to variables only.
+var errNotPointer = errors.New("codec: not a non-nil pointer to a value")
+
+// Encode returns the message for *ptr. ptr is a non-nil pointer. An error is a *SendError.
+func Encode(ptr any, o Options) (Message, error) {
+	e, base, p, err := begin(ptr)
+	if err != nil {
+		return nil, err
+	}
+	defer e.release()
+	e.collect(base, p)
+	if e.err != nil {
+		return nil, e.err
+	}
+	return e.write(o)
+}
+
+// checkRegions bounds how far Check looks.
+const checkRegions = 64
+
+// Check refuses what Encode would refuse for its type, without encoding: it looks at *ptr, at what closures
+// captured, and at what is directly behind that.
+func Check(ptr any) error {
+	e, base, p, err := begin(ptr)
+	if err != nil {
+		return err
+	}
+	defer e.release()
+	e.glance = checkRegions
+	e.collect(base, p)
+	return e.err
+}
+
+func begin(ptr any) (*encoder, unsafe.Pointer, *plan, error) {
+	im, err := image.Self()
+	if err != nil {
+		return nil, nil, nil, &SendError{Path: "the value", Reason: err.Error()}
+	}
+	t, base := pointerIn(ptr)
+	if base == nil {
+		return nil, nil, nil, errNotPointer
+	}
+	return newEncoder(im), base, planOf(t.Elem()), nil
+}
+
+// Decode fills *ptr from data, which it does not keep. After an error *ptr may be filled in part. A
+// message that decodes without error was read to its end.
+func Decode(data []byte, ptr any, trust Trust) error {
+	im, err := image.Self()
+	if err != nil {
+		return err
+	}
+	t, base := pointerIn(ptr)
+	if base == nil {
+		return errNotPointer
+	}
+	d := newDecoder(im, data, trust)
+	defer d.release()
+	return d.decode(planOf(t.Elem()), base)
+}
+
+// pointerIn takes a pointer out of an interface; nil if there is none.
+func pointerIn(ptr any) (reflect.Type, unsafe.Pointer) {
+	t := reflect.TypeOf(ptr)
+	if t == nil || t.Kind() != reflect.Pointer {
+		return nil, nil
+	}
+	return t, wordsOf(&ptr)[1]
+}

@@ -1,0 +1,313 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/fleetinglambda/flame/internal/image"
+)
+
+// object is memory that the message describes, before or after it is filled.
+type object struct {
+	base    unsafe.Pointer
+	plan    *plan // of one of its variables; the layout of a closure; the map type
+	n       int
+	kind    regionKind
+	entries *entries
+}
+
+// decoder makes values of a message. It is kept and used again.
+type decoder struct {
+	im    *image.Image
+	data  []byte // what is not read yet
+	trust Trust
+	known *typeSet // of types that may be named in untrusted bytes
+	err   error
+
+	types     []*plan
+	layouts   []*plan
+	objects   []object
+	texts     []string
+	sentinels []sentinel
+	owed      int // least bytes that the objects so far take in the rest of the message
+}
+
+var decoders = sync.OnceValue(func() *sync.Pool {
+	return &sync.Pool{New: func() any { return new(decoder) }}
+})
+
+func newDecoder(im *image.Image, data []byte, trust Trust) *decoder {
+	d := decoders().Get().(*decoder)
+	d.im, d.data, d.trust = im, data, trust
+	return d
+}
+
+func (d *decoder) release() {
+	if cap(d.objects) > kept || cap(d.texts) > kept || cap(d.sentinels) > kept {
+		return
+	}
+	clear(d.objects)
+	clear(d.texts)
+	clear(d.sentinels)
+	*d = decoder{
+		types: d.types[:0], layouts: d.layouts[:0], objects: d.objects[:0],
+		texts: d.texts[:0], sentinels: d.sentinels[:0],
+	}
+	decoders().Put(d)
+}
+
+// decode fills the variable at base.
+func (d *decoder) decode(p *plan, base unsafe.Pointer) error {
+	if p.refused != nil {
+		return fmt.Errorf("decode: a %v cannot cross: %s", p.typ, p.refused.reason)
+	}
+	if len(d.data) == 0 || d.data[0] != version {
+		return errors.New("decode: these bytes are no message")
+	}
+	d.data = d.data[1:]
+	if d.trust != Trusted {
+		d.known = typesFrom(d.im, p.typ)
+	}
+	d.readTypes()
+	d.readLayouts()
+	objects := d.count(1)
+	root := d.readObjects(objects, p, base)
+	for i := 0; i < len(d.objects) && d.err == nil; i++ {
+		d.fill(&d.objects[i])
+	}
+	d.finish()
+	if d.err == nil && root != base {
+		copyVariable(p, base, root)
+	}
+	return d.err
+}
+
+func (d *decoder) fail(format string, args ...any) {
+	if d.err == nil {
+		d.err = fmt.Errorf("decode: "+format, args...)
+	}
+}
+
+// uint reads a number; 0 after an error.
+func (d *decoder) uint() uint64 {
+	if len(d.data) > 0 && d.data[0] < 0x80 && d.err == nil {
+		v := d.data[0]
+		d.data = d.data[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(d.data)
+	if n <= 0 || d.err != nil {
+		d.fail("a number is cut off or too large")
+		return 0
+	}
+	d.data = d.data[n:]
+	return v
+}
+
+// count reads how many of something follow that take at least so many bytes each; 0 after an error.
+func (d *decoder) count(each int) int {
+	n := d.uint()
+	if n > uint64(len(d.data)/max(each, 1)) {
+		d.fail("there cannot be %d parts in the %d bytes that are left", n, len(d.data))
+		return 0
+	}
+	return int(n)
+}
+
+// bytes takes n bytes; nil after an error.
+func (d *decoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.data)) || d.err != nil {
+		d.fail("%d bytes are left where %d should be", len(d.data), n)
+		return nil
+	}
+	b := d.data[:n]
+	d.data = d.data[n:]
+	return b
+}
+
+func (d *decoder) readTypes() {
+	for range d.count(1) {
+		d.types = append(d.types, d.typeAt(d.uint()))
+		if d.err != nil {
+			return
+		}
+	}
+}
+
+// typeAt returns the plan of a type that a message names; nil after an error.
+func (d *decoder) typeAt(off uint64) *plan {
+	if d.err != nil {
+		return nil
+	}
+	if d.trust != Trusted {
+		p := d.known.at(off)
+		if p == nil {
+			d.fail("the type at %#x is none that may be in this result: "+
+				"an interface may hold basic types, types that the result's own type names, and error types", off)
+		}
+		return p
+	}
+	p, err := planAt(d.im, off)
+	if err != nil {
+		d.fail("%w", err)
+	}
+	return p
+}
+
+// planAt returns the plan of the type at an offset.
+func planAt(im *image.Image, off uint64) (*plan, error) {
+	if p, ok := plansByOffset.Load(off); ok {
+		return p.(*plan), nil
+	}
+	t, err := im.TypeAt(off)
+	if err != nil {
+		return nil, err
+	}
+	p := planOf(t)
+	plansByOffset.Store(off, p)
+	return p, nil
+}
+
+var plansByOffset sync.Map // uint64 -> *plan
+
+// named reads a type's number; nil after an error.
+func (d *decoder) named(id uint64) *plan {
+	if id >= uint64(len(d.types)) {
+		d.fail("there is no type %d", id)
+		return nil
+	}
+	return d.types[id]
+}
+
+// readObjects makes the objects, empty, and returns where the root variable will be.
+func (d *decoder) readObjects(n int, p *plan, base unsafe.Pointer) unsafe.Pointer {
+	for i := range n {
+		d.readObject(i == 0, p, base)
+		if d.err == nil && d.owed > len(d.data) {
+			d.fail("%d objects do not fit in %d bytes", i+1, len(d.data))
+		}
+		if d.err != nil {
+			return base
+		}
+	}
+	if p.size == 0 {
+		d.uint()
+		return base
+	}
+	return d.reference(d.uint(), p, 1)
+}
+
+func (d *decoder) readObject(first bool, root *plan, base unsafe.Pointer) {
+	tag := d.uint()
+	o := object{kind: regionKind(tag & 7), n: 1}
+	switch o.kind {
+	case kindClosure:
+		if tag>>3 >= uint64(len(d.layouts)) {
+			d.fail("there is no layout %d", tag>>3)
+			return
+		}
+		o.plan = d.layouts[tag>>3]
+	case kindOwn:
+		o = d.own()
+	case kindOne, kindMany, kindMap, kindStatic:
+		if o.plan = d.named(tag >> 3); o.plan == nil {
+			return
+		}
+		d.copied(&o, first, root, base)
+	default:
+		d.fail("there is no object of kind %d", o.kind)
+	}
+	if d.err != nil {
+		return
+	}
+	if o.kind == kindClosure {
+		o.base = o.plan.allocate(1)
+	}
+	d.objects = append(d.objects, o)
+}
+
+// copied makes an object that will be filled, or finds the one that this process has.
+func (d *decoder) copied(o *object, first bool, root *plan, base unsafe.Pointer) {
+	if o.kind == kindStatic {
+		o.base = d.static(d.uint())
+		return
+	}
+	if o.plan.refused != nil {
+		d.fail("a %v cannot cross: %s", o.plan.typ, o.plan.refused.reason)
+		return
+	}
+	least := o.plan.least
+	if o.kind == kindMap {
+		if o.plan.mapping == nil {
+			d.fail("%v is no map", o.plan.typ)
+			return
+		}
+		least = o.plan.mapping.key.get().least + o.plan.mapping.elem.get().least
+	}
+	if o.kind != kindOne {
+		o.n = d.count(least)
+	}
+	d.owed += least * o.n
+	if d.err != nil || d.owed > len(d.data) {
+		d.fail("the objects do not fit in %d bytes", len(d.data))
+		return
+	}
+	switch {
+	case o.kind == kindMap:
+		o.base = o.plan.mapping.make(o.plan, o.n)
+	case first && o.kind == kindOne && o.plan == root:
+		o.base = base
+	default:
+		o.base = o.plan.allocate(o.n)
+	}
+}
+
+// static returns the address of a package-level variable.
+func (d *decoder) static(off uint64) unsafe.Pointer {
+	p := d.im.Pointer(off)
+	if d.trust != Trusted || p == nil {
+		d.fail("a pointer to a package-level variable of a type that cannot cross: return what is in it")
+		return nil
+	}
+	return p
+}
+
+// reference returns the address of n variables of a type at the place that a tag and what follows name.
+func (d *decoder) reference(tag uint64, p *plan, n int) unsafe.Pointer {
+	id := (tag - tagFirst) >> 1
+	if tag < tagFirst || id >= uint64(len(d.objects)) {
+		d.fail("there is no object %d", id)
+		return nil
+	}
+	o := &d.objects[id]
+	if tag&1 == 0 {
+		if o.plan == p && o.n >= n && o.kind != kindMap {
+			return o.base
+		}
+		return d.inside(o, 0, p, n)
+	}
+	return d.inside(o, d.uint(), p, n)
+}
+
+// inside returns the address of n variables of a type at an offset in an object.
+func (d *decoder) inside(o *object, off uint64, p *plan, n int) unsafe.Pointer {
+	if d.err != nil {
+		return nil
+	}
+	switch o.kind {
+	case kindOne, kindMany, kindOwn, kindStatic:
+		if holds(o.plan.typ, o.n, uintptr(off), p.typ, n) {
+			return unsafe.Add(o.base, off) // inside the object, checked by its type
+		}
+	}
+	d.fail("there are no %d variables of type %v at offset %d of a %v", n, p.typ, off, o.plan.typ)
+	return nil
+}
+
+// copyVariable copies a variable of p's type as an assignment does.
+func copyVariable(p *plan, to, from unsafe.Pointer) {
+	valueAt(p, to).Set(valueAt(p, from))
+}

@@ -1,0 +1,379 @@
+package codec
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/fleetinglambda/flame/internal/image"
+)
+
+// regionKind says what a region is.
+type regionKind uint8
+
+const (
+	kindOne     regionKind = iota // one variable
+	kindMany                      // several in a row
+	kindMap                       // a map
+	kindClosure                   // a func value that captured something
+	kindStatic                    // a package-level variable that cannot be copied: the receiver takes its own
+	kindOwn                       // declared with Register: the receiver takes its own
+)
+
+// region is memory that the value reaches.
+type region struct {
+	addr  unsafe.Pointer
+	plan  *plan
+	count int // variables in a row, or entries of a map
+	reach int // how many there are room for, a slice's capacity
+	from  int32
+	kind  regionKind
+	where unsafe.Pointer // in the region from: what leads here
+
+	leader int32 // the region whose object this one is in; itself if it is the object
+	object int32 // the leader's number in the message
+	whole  *plan // the object that this leader has become: n variables in a row
+	n      int
+
+	entries *entries // of a map
+	own     *registered
+}
+
+func (r *region) size() uintptr { return r.plan.size * uintptr(r.count) }
+
+// span is a part of a region that has to be looked at.
+type span struct {
+	region   int32
+	from, to int
+}
+
+// encoder finds what a value reaches and writes it. It is kept and used again.
+type encoder struct {
+	im      *image.Image
+	regions []region
+	index   index
+	work    []span
+	types   []*plan
+	typeIDs map[*plan]int
+	layouts []*plan
+	order   []int32
+	texts   []text
+	bytes   int64 // about how long the message will be
+	biggest biggest
+	glance  int // if not 0, look at so many regions only
+	err     error
+
+	out      []byte
+	parts    Message
+	snapshot bool
+}
+
+// biggest is the largest part met so far.
+type biggest struct {
+	size  int64
+	from  int32
+	where unsafe.Pointer
+}
+
+// text is a long string that is in the message already.
+type text struct {
+	data unsafe.Pointer
+	len  int
+}
+
+var encoders = sync.OnceValue(func() *sync.Pool {
+	return &sync.Pool{New: func() any { return new(encoder) }}
+})
+
+func newEncoder(im *image.Image) *encoder {
+	e := encoders().Get().(*encoder)
+	e.im = im
+	return e
+}
+
+// kept is up to how many regions an encoder may have had to be kept.
+const kept = 1 << 12
+
+// release forgets what was encoded.
+func (e *encoder) release() {
+	if cap(e.regions) > kept || len(e.texts) > kept || cap(e.work) > kept {
+		return
+	}
+	clear(e.regions)
+	clear(e.texts)
+	clear(e.types)
+	clear(e.layouts)
+	clear(e.typeIDs)
+	e.index.reset()
+	*e = encoder{
+		regions: e.regions[:0], index: e.index, work: e.work[:0], types: e.types[:0], typeIDs: e.typeIDs,
+		layouts: e.layouts[:0], order: e.order[:0], texts: e.texts[:0],
+	}
+	encoders().Put(e)
+}
+
+// collect finds all regions that the variable at base reaches.
+func (e *encoder) collect(base unsafe.Pointer, p *plan) {
+	if p.refused != nil {
+		e.refuse(-1, nil, p)
+		return
+	}
+	e.region(region{addr: base, plan: p, count: 1, reach: 1, from: -1})
+	for len(e.work) > 0 && e.err == nil {
+		s := e.work[len(e.work)-1]
+		e.work = e.work[:len(e.work)-1]
+		r := &e.regions[s.region]
+		if r.kind == kindMap {
+			en, kind := r.entries, r.plan.mapping
+			e.scan(kind.key.get(), en.keys, 0, en.n, s.region)
+			e.scan(kind.elem.get(), en.elems, 0, en.n, s.region)
+			continue
+		}
+		e.scan(r.plan, r.addr, s.from, s.to, s.region)
+	}
+}
+
+// region notes memory that was reached and returns its number. What is new of it will be looked at.
+func (e *encoder) region(r region) int32 {
+	if i := e.find(r.addr, r.plan); i >= 0 {
+		known := &e.regions[i]
+		known.reach = max(known.reach, r.reach)
+		if r.count > known.count {
+			e.later(i, known.count, r.count)
+			known.count = r.count
+			known.kind = max(known.kind, r.kind)
+		}
+		return i
+	}
+	i := int32(len(e.regions))
+	e.regions = append(e.regions, r)
+	e.index.add(e.regions, i)
+	if r.kind < kindStatic && r.kind != kindMap {
+		e.later(i, 0, r.count)
+	}
+	return i
+}
+
+// later has a part of a region looked at.
+func (e *encoder) later(i int32, from, to int) {
+	r := &e.regions[i]
+	size := int64(r.plan.size) * int64(to-from)
+	if size > e.biggest.size {
+		e.biggest = biggest{size, r.from, r.where}
+	}
+	e.bytes += size + 8
+	if r.kind != kindMap && (r.plan.flat || e.glance > 0 && len(e.regions) > e.glance) {
+		return
+	}
+	if e.glance > 0 {
+		to = min(to, from+e.glance)
+	}
+	e.work = append(e.work, span{i, from, to})
+}
+
+// scan looks at variables of a region for what they lead to.
+func (e *encoder) scan(p *plan, base unsafe.Pointer, from, to int, in int32) {
+	if p.flat {
+		return
+	}
+	for i := from; i < to && e.err == nil; i++ {
+		e.scanOne(p, unsafe.Add(base, uintptr(i)*p.size), in)
+	}
+}
+
+func (e *encoder) scanOne(p *plan, base unsafe.Pointer, in int32) {
+	for i := range p.ops {
+		o := &p.ops[i]
+		at := unsafe.Add(base, o.off)
+		switch o.kind {
+		case opPointer:
+			e.pointer(*word(at), o.elem.get(), in, at)
+		case opSlice:
+			e.slice(slice(at), o.elem.get(), in, at)
+		case opString:
+			e.string(*(*string)(at), in, at)
+		case opEface, opIface:
+			e.face(o, at, in)
+		case opFunc:
+			e.function(*word(at), in, at)
+		case opMap:
+			e.mapped(*word(at), o.elem.get(), in, at)
+		case opTime:
+			e.time(at, in)
+		case opArray:
+			e.scan(o.sub, at, 0, int(o.n), in)
+		case opType:
+			e.typeValue(*word(at), in, at)
+		}
+		if e.err != nil {
+			return
+		}
+	}
+}
+
+// typeValue makes sure that a type can be named.
+func (e *encoder) typeValue(d unsafe.Pointer, in int32, at unsafe.Pointer) {
+	if _, r := e.im.Locate(uintptr(d)); d != nil && r != image.ReadOnly {
+		e.err = e.sendError(in, at, nil, "the type was made at run time by reflect: use a type that the program declares")
+	}
+}
+
+func (e *encoder) string(s string, in int32, at unsafe.Pointer) {
+	e.bytes += int64(len(s))
+	if int64(len(s)) > e.biggest.size {
+		e.biggest = biggest{int64(len(s)), in, at}
+	}
+}
+
+func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
+	if to == nil {
+		return
+	}
+	if own := registry().find(to, p.typ); own != nil {
+		e.region(region{addr: to, plan: p, count: 1, from: in, where: at, kind: kindOwn, own: own})
+		return
+	}
+	if p.refused != nil {
+		e.refusePointer(to, p, in, at)
+		return
+	}
+	if p.size == 0 {
+		return
+	}
+	if p.typ == locationType {
+		prepareLocal(to)
+	}
+	e.region(region{addr: to, plan: p, count: 1, reach: 1, from: in, where: at})
+}
+
+// refusePointer looks for another way than to copy what cannot be copied.
+func (e *encoder) refusePointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
+	if _, r := e.im.Locate(uintptr(to)); r == image.Writable && p.inImage {
+		e.typeID(p)
+		e.region(region{addr: to, plan: p, count: 1, from: in, where: at, kind: kindStatic})
+		return
+	}
+	e.err = e.sendError(in, at, p, registry().advice(to, p))
+}
+
+func (e *encoder) slice(s *sliceHeader, p *plan, in int32, at unsafe.Pointer) {
+	if s.len == 0 || p.size == 0 {
+		return
+	}
+	if p.refused != nil {
+		e.refuse(in, at, p)
+		return
+	}
+	e.region(region{addr: s.data, plan: p, count: s.len, reach: s.cap, from: in, where: at, kind: kindMany})
+}
+
+func (e *encoder) face(o *op, at unsafe.Pointer, in int32) {
+	w := words(at)
+	if w[0] == nil {
+		return
+	}
+	p := dynamic(o, at)
+	if p.refused != nil {
+		e.refuse(in, at, p)
+		return
+	}
+	e.typeID(p)
+	switch {
+	case p.direct:
+		e.scanOne(p, unsafe.Add(at, wordSize), in)
+	case p.small():
+		e.bytes += int64(p.size)
+		if p.text {
+			e.string(*(*string)(w[1]), in, at)
+		}
+	case p.size > 0:
+		e.region(region{addr: w[1], plan: p, count: 1, reach: 1, from: in, where: at})
+	}
+}
+
+// smallBox is up to which size a value in an interface crosses in place, not as an object of its own.
+const smallBox = 256
+
+func (p *plan) small() bool { return p.text || p.flat && p.size <= smallBox }
+
+func (e *encoder) function(f unsafe.Pointer, in int32, at unsafe.Pointer) {
+	if f == nil {
+		return
+	}
+	c, err := e.im.Closure(f)
+	if err != nil {
+		e.err = e.refusedClosure(in, at, err)
+		return
+	}
+	if c.Static {
+		return
+	}
+	p := layoutOf(e.im, c)
+	if e.find(f, p) >= 0 {
+		return
+	}
+	e.typeID(p)
+	for i := range p.ops {
+		if t := p.ops[i].typ; t != nil && p.ops[i].kind != opDict {
+			e.typeID(planOf(t))
+		}
+	}
+	i := e.region(region{addr: f, plan: p, count: 1, from: in, where: at, kind: kindClosure})
+	if p.refused != nil {
+		e.refuse(i, nil, p)
+	}
+}
+
+func (e *encoder) mapped(m unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
+	if m == nil || e.find(m, p) >= 0 {
+		return
+	}
+	e.typeID(p)
+	k := p.mapping
+	r := region{addr: m, plan: p, from: in, where: at, kind: kindMap, entries: new(entries)}
+	i := e.region(r)
+	for _, part := range []*plan{k.key.get(), k.elem.get()} {
+		if part.refused != nil {
+			e.refuse(in, at, part)
+			return
+		}
+	}
+	if e.glance > 0 {
+		return
+	}
+	r.entries.read(p, m)
+	e.regions[i].count = r.entries.n
+	e.bytes += int64(r.entries.n) * int64(k.key.get().size+k.elem.get().size)
+	e.later(i, 0, r.entries.n)
+}
+
+// typeID gives a type a number in the message.
+func (e *encoder) typeID(p *plan) int {
+	const few = 12
+	if len(e.types) <= few {
+		for i := len(e.types) - 1; i >= 0; i-- {
+			if e.types[i] == p {
+				return i
+			}
+		}
+	} else if i, ok := e.typeIDs[p]; ok {
+		return i
+	}
+	e.types = append(e.types, p)
+	if len(e.types) > few {
+		e.numberTypes(len(e.types) == few+1)
+	}
+	return len(e.types) - 1
+}
+
+func (e *encoder) numberTypes(all bool) {
+	if e.typeIDs == nil {
+		e.typeIDs = make(map[*plan]int)
+	}
+	from := len(e.types) - 1
+	if all {
+		from = 0
+	}
+	for i := from; i < len(e.types); i++ {
+		e.typeIDs[e.types[i]] = i
+	}
+}

@@ -1,0 +1,80 @@
+package codec
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+const wordSize = unsafe.Sizeof(uintptr(0))
+
+// wordsOf views an interface as its two words: type and data. Sound for any interface of the gc toolchain.
+func wordsOf(v *any) *[2]unsafe.Pointer { return (*[2]unsafe.Pointer)(unsafe.Pointer(v)) }
+
+// words views the interface at p, which must be one, as its two words.
+func words(p unsafe.Pointer) *[2]unsafe.Pointer { return (*[2]unsafe.Pointer)(p) }
+
+// descriptorOf returns the address of t's descriptor, which is what the interface reflect.Type holds.
+func descriptorOf(t reflect.Type) unsafe.Pointer {
+	return (*[2]unsafe.Pointer)(unsafe.Pointer(&t))[1]
+}
+
+// sliceHeader is a slice in memory. The pointer is typed as one, so that storing it tells the garbage collector.
+type sliceHeader struct {
+	data     unsafe.Pointer
+	len, cap int
+}
+
+// slice views the slice at p, which must be one.
+func slice(p unsafe.Pointer) *sliceHeader { return (*sliceHeader)(p) }
+
+// word views the pointer-shaped value at p: a pointer, a map or a func value.
+func word(p unsafe.Pointer) *unsafe.Pointer { return (*unsafe.Pointer)(p) }
+
+// memory views n bytes at p, which lie in one object.
+func memory(p unsafe.Pointer, n uintptr) []byte { return unsafe.Slice((*byte)(p), n) }
+
+// nowhere is what pointers to variables without size point to.
+func nowhere() unsafe.Pointer { return unsafe.Pointer(&struct{}{}) }
+
+// allocate returns n zeroed variables of p's type in a row. The type is the true one, so that the garbage
+// collector sees the pointers in them.
+func (p *plan) allocate(n int) unsafe.Pointer {
+	if n == 1 {
+		return reflect.New(p.typ).UnsafePointer()
+	}
+	p.sliceOnce.Do(func() { p.sliceType = reflect.SliceOf(p.typ) })
+	return reflect.MakeSlice(p.sliceType, n, n).UnsafePointer()
+}
+
+// holds says whether among n variables of type t in a row there are m of type want in a row, at an offset.
+func holds(t reflect.Type, n int, off uintptr, want reflect.Type, m int) bool {
+	size := t.Size()
+	if size == 0 || off >= size*uintptr(n) {
+		return false
+	}
+	i, rest := off/size, off%size
+	if rest == 0 && t == want {
+		return uintptr(m) <= uintptr(n)-i
+	}
+	switch t.Kind() {
+	case reflect.Array:
+		if holds(t.Elem(), n*t.Len(), off, want, m) {
+			return true
+		}
+	case reflect.Struct:
+		if f := fieldAt(t, rest); f >= 0 && holds(t.Field(f).Type, 1, rest-t.Field(f).Offset, want, m) {
+			return true
+		}
+	}
+	return want.Kind() == reflect.Array && want.Len() > 0 && holds(t, n, off, want.Elem(), m*want.Len())
+}
+
+// fieldAt returns the index of the field of struct t that covers an offset, or -1.
+func fieldAt(t reflect.Type, off uintptr) int {
+	for i := range t.NumField() {
+		if f := t.Field(i); off >= f.Offset && off < f.Offset+f.Type.Size() {
+			return i
+		}
+	}
+	return -1
+}

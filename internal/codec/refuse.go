@@ -1,0 +1,127 @@
+package codec
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// refusal is why variables of a type cannot cross.
+type refusal struct {
+	path   string // to the culprit, from the type that was asked about
+	typ    reflect.Type
+	reason string
+	shared bool // it is, or has in it, what goroutines share: behind a pointer PerProcess is the way out
+}
+
+const (
+	whyLock    = "it is for goroutines of one process"
+	whyHandle  = "it belongs to this process: open it inside the function"
+	whyNotYet  = " cannot cross yet: "
+	wayLock    = whyLock + ": leave it out of what the function captures"
+	wayTimer   = "timers run in one process: make it inside the function"
+	wayTest    = "tests run in one process: use what it knows outside the function, or return an error"
+	wayLogger  = "a logger" + whyNotYet + "declare it: PerProcess(\"log\", logger)"
+	wayReader  = "a reader or writer" + whyNotYet + "read it on the parent and capture the bytes, or open it inside the function"
+	wayContext = "a context belongs to this process: use the ctx that the function receives"
+	wayHandle  = "unique.Handle, weak.Pointer and hash seeds mean nothing in another process: capture the value itself"
+	wayUnsafe  = "what it points to is not known: capture a typed pointer"
+)
+
+// refusedTypes are types by package and name.
+var refusedTypes = map[string]string{
+	"context.Context":         wayContext,
+	"context.CancelFunc":      "it ends a context of this process: cancel the ctx given to the call",
+	"context.CancelCauseFunc": "it ends a context of this process: cancel the ctx given to the call",
+	"time.Timer":              wayTimer,
+	"time.Ticker":             wayTimer,
+	"os.File":                 "a file is open in this process only: open it inside the function",
+	"os.file":                 "a file is open in this process only: open it inside the function",
+	"os.Process":              whyHandle,
+	"os.Root":                 whyHandle,
+	"os/exec.Cmd":             whyHandle,
+	"net.Conn":                "a connection is open in this process only: dial inside the function",
+	"net.Listener":            "a listener is open in this process only: listen inside the function",
+	"net.conn":                "a connection is open in this process only: dial inside the function",
+	"net.TCPListener":         "a listener is open in this process only: listen inside the function",
+	"net.UnixListener":        "a listener is open in this process only: listen inside the function",
+	"net/http.ResponseWriter": "an http.ResponseWriter" + whyNotYet + "return what is to be written",
+	"net/http.Request":        "an *http.Request" + whyNotYet + "capture what the function needs of it",
+	"net/http.Client":         "a client's connections belong to this process: make one inside the function, or PerProcess",
+	"testing.T":               wayTest,
+	"testing.B":               wayTest,
+	"testing.F":               wayTest,
+	"testing.TB":              wayTest,
+	"testing.M":               wayTest,
+	"log/slog.Logger":         wayLogger,
+	"log.Logger":              wayLogger,
+	"reflect.Value":           "it points into this process: capture the value itself",
+	"hash/maphash.Seed":       wayHandle,
+	"hash/maphash.Hash":       wayHandle,
+}
+
+// refuse says why a variable of type t itself cannot cross; "" if it may, perhaps in part.
+func refuse(t reflect.Type) string {
+	if why, ok := refusedTypes[t.PkgPath()+"."+t.Name()]; ok {
+		return why
+	}
+	switch t.Kind() {
+	case reflect.Chan:
+		return "a channel" + whyNotYet + "collect the values, capture and return a slice"
+	case reflect.UnsafePointer:
+		return wayUnsafe
+	case reflect.Uintptr:
+		if strings.HasPrefix(t.Name(), "_Ctype_") {
+			return wayUnsafe
+		}
+	case reflect.Interface:
+		if isStream(t) {
+			return wayReader
+		}
+	case reflect.Struct:
+		return refuseStruct(t)
+	}
+	return ""
+}
+
+func refuseStruct(t reflect.Type) string {
+	switch name := t.PkgPath() + "." + t.Name(); {
+	case isLock(t):
+		return wayLock
+	case strings.HasPrefix(name, "unique.Handle["), strings.HasPrefix(name, "weak.Pointer["):
+		return wayHandle
+	case t.PkgPath() == "context" && strings.HasSuffix(t.Name(), "Ctx"):
+		return wayContext
+	case t.PkgPath() == "internal/poll" && t.Name() == "FD":
+		return whyHandle
+	}
+	return ""
+}
+
+// isLock says whether t is of those that goroutines share.
+func isLock(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	switch t.PkgPath() {
+	case "sync", "sync/atomic", "internal/sync", "internal/race":
+		return true
+	}
+	return false
+}
+
+// streamMethods are what the interfaces of package io are made of.
+var streamMethods = []string{
+	"Read", "Write", "Close", "Seek", "ReadAt", "WriteAt", "ReadFrom", "WriteTo", "WriteString",
+	"ReadByte", "UnreadByte", "ReadRune", "UnreadRune", "WriteByte",
+}
+
+// isStream says whether an interface type asks for methods of package io and no others.
+func isStream(t reflect.Type) bool {
+	for i := range t.NumMethod() {
+		if m := t.Method(i); !slices.Contains(streamMethods, m.Name) {
+			return false
+		}
+	}
+	return t.NumMethod() > 0
+}
