@@ -91,6 +91,11 @@ func (im *Image) track(entry uintptr) []binding {
 	if !ok {
 		return nil // what was not read may jump into what was
 	}
+	return im.follow(steps)
+}
+
+// follow returns the closures that a function of these instructions makes.
+func (im *Image) follow(steps []step) []binding {
 	t := &tracker{im: im, incoming: make(map[uintptr]*state)}
 	for _, s := range steps {
 		if _, direct := jumpTarget(s); s.inst.Op == x86asm.JMP && !direct {

@@ -105,7 +105,7 @@ func TestForgedDescriptorsAreRefused(t *testing.T) {
 	for name, forge := range map[string]func(*abiType){
 		"no kind":           func(a *abiType) { a.kind = 0 },
 		"kind out of range": func(a *abiType) { a.kind = 31 },
-		"size":              func(a *abiType) { a.size = 1 << 40 },
+		"size":              func(a *abiType) { a.size = ^uintptr(0) },
 		"pointers outside":  func(a *abiType) { a.ptrBytes = a.size + 8 },
 		"alignment":         func(a *abiType) { a.align = 3 },
 		"equal":             func(a *abiType) { a.equal = unsafe.Pointer(&keptInt) },
