@@ -46,6 +46,8 @@ var instructions = map[string][]byte{
 	"overwrite": {0xc5, 0xfa, 0x7f, 0x44, 0x24, 0x10}, // VMOVDQU X0, 16(SP)
 	"half":      {0xc7, 0x44, 0x24, 0x14, 0, 0, 0, 0}, // MOVL $0, 20(SP)
 	"skipLose":  {0x74, 3},                            // JEQ over the next, if that is lose
+	"skip5":     {0x74, 5},                            // JEQ over reload
+	"skip10":    {0x74, 10},                           // JEQ over lose, skip5 and reload
 	"increment": {0x48, 0x83, 0xc0, 0x08},             // ADDQ $8, AX
 }
 
@@ -90,6 +92,8 @@ var flows = []struct {
 	{"mallocgc", "BX=closure CALL=mallocgc CX=code store", true},
 	{"the way round a jump", "AX=closure CALL=newobject skipLose lose AX=closure CALL=newobject CX=code store", true},
 	{"lost on one way", "AX=closure CALL=newobject CX=code skipLose lose store", false},
+	{"lost where a jump comes from", "AX=closure CALL=newobject spill CX=code lose skip5 reload store", false},
+	{"lost where one of two jumps comes from", "AX=closure CALL=newobject spill CX=code skip10 lose skip5 reload store", false},
 	{"lost in a call", "AX=closure CALL=newobject CALL=other CX=code store", false},
 	{"code lost in a call", "AX=closure CALL=newobject spill CX=code CALL=other reload store", false},
 	{"another register", "AX=closure CALL=newobject lose CX=code store", false},
