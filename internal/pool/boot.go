@@ -1,0 +1,181 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/session"
+)
+
+// live is what belongs to a runner while it lives. One goroutine takes it from boot to end.
+type live struct {
+	runner  *runner
+	leave   chan struct{} // closed by retire
+	retire  func()
+	inst    backend.Instance // set by the runner's goroutine before it is ready
+	session *session.Session // likewise
+}
+
+func newLive(r *runner) *live {
+	l := &live{runner: r, leave: make(chan struct{})}
+	l.retire = sync.OnceFunc(func() { close(l.leave) })
+	return l
+}
+
+const (
+	// lastWords is how long a dead runner's instance may take to say how it died.
+	lastWords = 500 * time.Millisecond
+	// insist is how long an instance that is to go at once is asked before it is made to.
+	insist = 200 * time.Millisecond
+)
+
+// run takes a runner from its boot to its end.
+func (p *Pool) run(r *runner) {
+	l := p.liveOf(r)
+	if err := p.boot(l); err != nil {
+		p.config.Logger.Warn("flame: runner did not come up", "pool", p.config.Name, "runner", r.id, "error", err.Err)
+		p.event(nil, func(now time.Duration) {
+			err.Attempts = p.state.failed + 1
+			p.state.bootFailed(r, err, now)
+			delete(p.live, r)
+		})
+		return
+	}
+	p.config.Logger.Info("flame: runner is up", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID())
+	p.event(nil, func(now time.Duration) { p.state.up(r, now) })
+	why := p.attend(l)
+	p.config.Logger.Info("flame: runner is gone", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID(), "why", why)
+	p.event(nil, func(now time.Duration) {
+		p.state.ended(r, now)
+		delete(p.live, r)
+	})
+}
+
+// boot brings a runner up and into a session. What does not come up is stopped.
+func (p *Pool) boot(l *live) *BootError {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), p.config.BootTimeout,
+		fmt.Errorf("it was not ready in %v: %w", p.config.BootTimeout, context.DeadlineExceeded))
+	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	watch.Go(func() {
+		select {
+		case <-p.cut:
+			stop(ErrClosed)
+		case <-over:
+		}
+	})
+	fail := &BootError{Runner: l.runner.id}
+	if l.inst, fail.Err = p.config.Backend.Boot(ctx, p.config.Spec(l.runner.id)); fail.Err != nil {
+		return fail
+	}
+	if l.session, fail.Err = p.config.Join(ctx, l.runner.id, l.inst); fail.Err == nil {
+		return nil
+	}
+	fail.Err = l.diagnose(ctx, fail.Err)
+	l.stop(insist)
+	fail.Output = output(l.inst)
+	return fail
+}
+
+// diagnose prefers how the instance ended, if it has, to what the connection said of it.
+func (l *live) diagnose(ctx context.Context, err error) error {
+	if r := new(session.Refusal); errors.As(err, &r) || ctx.Err() != nil || !l.isDone(lastWords) {
+		return err
+	}
+	if exit := l.inst.Err(); exit != nil {
+		return fmt.Errorf("it ended before it was ready: %w", exit)
+	}
+	return errors.New("it ended with exit code 0 before it was ready: does main reach ServeIfRunner?")
+}
+
+// isDone says whether the instance is gone, or goes soon.
+func (l *live) isDone(within time.Duration) bool {
+	wait := time.NewTimer(within)
+	defer wait.Stop()
+	select {
+	case <-l.inst.Done():
+		return true
+	case <-wait.C:
+		return false
+	}
+}
+
+// attend waits until a runner is lost, or lets it leave, and returns why it is gone.
+func (p *Pool) attend(l *live) (why string) {
+	select {
+	case <-l.leave:
+	case <-l.session.Done():
+	case <-l.inst.Done():
+	case <-p.cut:
+	}
+	switch cause := l.cause(); {
+	case cause != nil:
+		why = cause.Error()
+	default:
+		why = "it was told to leave"
+		p.letGo(l)
+	}
+	p.event(nil, func(now time.Duration) { p.state.lost(l.runner, now) })
+	l.session.Close()
+	l.stop(insist)
+	return why
+}
+
+// letGo gives a runner without calls the time to clean up and leave.
+func (p *Pool) letGo(l *live) {
+	l.session.Drain()
+	wait := time.NewTimer(p.config.ShutdownTimeout)
+	defer wait.Stop()
+	select {
+	case <-l.inst.Done():
+	case <-wait.C:
+	case <-p.cut:
+	}
+}
+
+func (l *live) stop(patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	l.inst.Stop(ctx)
+}
+
+// cause says how a runner was lost: how its instance ended, if it has, else how the session did; nil if it is alive.
+func (l *live) cause() error {
+	select {
+	case <-l.inst.Done():
+		if err := l.inst.Err(); err != nil {
+			return err
+		}
+		return &backend.ExitError{Code: 0}
+	default:
+		return l.session.Err()
+	}
+}
+
+// lostError waits a moment for the instance to say how it ended.
+func (l *live) lostError() *LostError {
+	if l.session.Err() != session.ErrClosed {
+		l.isDone(lastWords)
+	}
+	e := &LostError{Runner: l.runner.id, Started: true, Cause: l.cause(), Output: output(l.inst)}
+	if l.session.Err() == session.ErrClosed {
+		e.Cause = ErrClosed
+	}
+	return e
+}
+
+func output(i backend.Instance) []byte {
+	if t, ok := i.(backend.Teller); ok {
+		return t.Output()
+	}
+	return nil
+}
