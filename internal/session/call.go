@@ -17,13 +17,12 @@ type Call struct {
 	// Attended says that the goroutine that sends goes on to Wait.
 	Attended bool
 
-	session *Session
-	id      uint64
-	out     message
-	in      []byte // the result so far; its capacity is the whole
-	head    [wire.CallHeadSize]byte
+	in   []byte // the result so far; its capacity is the whole
+	head [wire.CallHeadSize]byte
 
 	// Guarded by the session's lock.
+	id       uint64        // 0: not sent
+	out      message       // guarded by the outbox while it is in there
 	over     bool          // Ended has returned
 	released bool          // Wait may return although it is not over
 	wake     chan struct{} // for a waiter who does not read
@@ -40,18 +39,18 @@ type Result struct {
 // message may be the caller's own memory until the call has ended or was released. Send does not wait for
 // a slow connection. It fails only if the session is over; then the call did not start.
 func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
-	c.session = s
-	c.out = message{kind: wire.Call, parts: parts}
+	out := message{kind: wire.Call, parts: parts}
 	for _, p := range parts {
-		c.out.size += int64(len(p))
+		out.size += int64(len(p))
 	}
-	c.out.head = wire.AppendCallHead(c.head[:0], wire.CallHead{Size: c.out.size, Left: left, Key: c.Key})
+	out.head = wire.AppendCallHead(c.head[:0], wire.CallHead{Size: out.size, Left: left, Key: c.Key})
 
 	s.mu.Lock()
 	if err := s.Err(); err != nil {
 		s.mu.Unlock()
 		return err
 	}
+	c.out = out
 	s.lastID++
 	c.id, c.out.call = s.lastID, s.lastID
 	s.calls[c.id] = c
@@ -66,15 +65,10 @@ func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 }
 
 // Cancel asks the runner to cancel the context of the call's function. Ended comes when the function
-// is really over, or at once if it has not been sent completely: then it does not start.
+// is really over, or at once if it has not been sent completely: then it does not start. A call that
+// has not been sent or has ended stays as it is.
 func (s *Session) Cancel(c *Call) {
-	if s.takeBack(c) {
-		return
-	}
-	s.mu.Lock()
-	live := s.calls[c.id] == c
-	s.mu.Unlock()
-	if live {
+	if s.isLive(c) && !s.takeBack(c) {
 		s.out.addFrame(wire.Cancel, c.id, nil)
 		s.out.flush()
 	}
@@ -83,7 +77,9 @@ func (s *Session) Cancel(c *Call) {
 // Release lets the goroutine in Wait(c) go although the function may still run, and lets go of the
 // message's parts. A call that has not been sent completely ends with that: it does not start.
 func (s *Session) Release(c *Call) {
-	s.takeBack(c)
+	if s.isLive(c) {
+		s.takeBack(c)
+	}
 	s.mu.Lock()
 	c.released = true
 	if s.caller == c {
@@ -91,6 +87,13 @@ func (s *Session) Release(c *Call) {
 	}
 	s.wakeLocked(c)
 	s.mu.Unlock()
+}
+
+// isLive says whether c has been sent and is not over.
+func (s *Session) isLive(c *Call) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.id != 0 && s.calls[c.id] == c
 }
 
 // takeBack ends a call whose message has not left completely.

@@ -71,7 +71,7 @@ func accept(ctx context.Context, c *carrier, runner string, w Welcome) (h Hello,
 		return h, err
 	}
 	if err := check(h, runner, w.Build); err != nil {
-		c.send(wire.Refuse, &Refusal{err.Error()})
+		_ = c.send(wire.Refuse, &Refusal{err.Error()})
 		return h, err
 	}
 	if err := c.send(wire.Welcome, w); err != nil {
@@ -119,7 +119,7 @@ func join(ctx context.Context, c *carrier, h Hello, have func(Welcome) error) (w
 		return w, err
 	}
 	if err := have(w); err != nil {
-		c.send(wire.Refuse, &Refusal{err.Error()})
+		_ = c.send(wire.Refuse, &Refusal{err.Error()})
 		return w, err
 	}
 	return w, c.send(wire.Ready, nil)
