@@ -122,7 +122,7 @@ func (p *Pool) attend(l *live) (why string) {
 		why = cause.Error()
 	default:
 		why = "it was told to leave"
-		p.letGo(l)
+		p.sayGoodbye(l)
 	}
 	p.event(nil, func(now time.Duration) { p.state.lost(l.runner, now) })
 	l.session.Close()
@@ -130,8 +130,8 @@ func (p *Pool) attend(l *live) (why string) {
 	return why
 }
 
-// letGo gives a runner without calls the time to clean up and leave.
-func (p *Pool) letGo(l *live) {
+// sayGoodbye gives a runner without calls the time to clean up and leave.
+func (p *Pool) sayGoodbye(l *live) {
 	l.session.Drain()
 	wait := time.NewTimer(p.config.ShutdownTimeout)
 	defer wait.Stop()

@@ -4,6 +4,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -314,9 +315,17 @@ func (p *Pool) abandon(c *Call, err error) {
 	sent, l, remote := c.sent, c.on, c.remote
 	p.mu.Unlock()
 	if sent { // else who sends it sees that it has its outcome
-		l.session.Cancel(remote)
-		l.session.Release(remote)
+		p.letGo(l, remote, err)
 	}
+}
+
+// letGo has the function end whose caller is not waiting any more. The runner keeps deadlines itself, so that the
+// function learns the true reason.
+func (p *Pool) letGo(l *live, remote *session.Call, err error) {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		l.session.Cancel(remote)
+	}
+	l.session.Release(remote)
 }
 
 // send sends c to the runner that it has a slot of. It returns what was sent, or nil if there is nothing to wait for.
@@ -346,11 +355,10 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 		return nil, nil
 	}
 	p.mu.Lock()
-	answered = c.answered
+	answered = c.done
 	p.mu.Unlock()
 	if answered { // its time was over while it was sent
-		l.session.Cancel(remote)
-		l.session.Release(remote)
+		p.letGo(l, remote, c.Err)
 	}
 	return l, remote
 }

@@ -145,7 +145,7 @@ func (c *carrier) receive(want wire.Kind, most int, v any) error {
 	f, err := c.in.Next()
 	switch {
 	case errors.Is(err, wire.ErrCorrupt):
-		return errors.New("handshake: what answers is not a flame program of this version")
+		return &Refusal{"what answers is not a flame program of this version"}
 	case err != nil:
 		return fmt.Errorf("handshake: the other side hung up before it was ready: %w", err)
 	case f.Kind == wire.Refuse:
@@ -155,7 +155,7 @@ func (c *carrier) receive(want wire.Kind, most int, v any) error {
 		}
 		return r
 	case f.Kind != want || v != nil && len(f.Payload) > most:
-		return fmt.Errorf("handshake: a frame of kind %d and %d bytes instead of kind %d", f.Kind, len(f.Payload), want)
+		return &Refusal{fmt.Sprintf("what answers is not a flame program of this version: a frame of kind %d and %d bytes instead of kind %d", f.Kind, len(f.Payload), want)}
 	case v == nil:
 		return nil
 	}
