@@ -39,11 +39,13 @@ func (e *encoder) sendError(in int32, at unsafe.Pointer, p *plan, reason string)
 	if p != nil && p.refused != nil {
 		if c := p.closure; c != nil {
 			steps = append(steps, function(c.Name, c.File, c.Line), "captured "+p.refused.typ.String())
-		} else if p.refused.path != "" || at != nil {
+		} else if p.refused.path != "" {
 			steps = append(steps, fmt.Sprintf("%s (%v)", p.refused.path, p.refused.typ))
+		} else if last := steps[len(steps)-1]; !strings.HasSuffix(strings.TrimSuffix(last, ")"), p.typ.String()) {
+			steps = append(steps, fmt.Sprintf("(%v)", p.typ))
 		}
 	}
-	return &SendError{Path: joinSteps(tidy(steps)), Reason: reason}
+	return &SendError{Path: joinSteps(steps), Reason: reason}
 }
 
 // function describes a func value to people.
@@ -70,13 +72,6 @@ func joinSteps(steps []string) string {
 	}
 	s := strings.Join(steps, arrow)
 	return strings.ReplaceAll(s, arrow+"captured ", ": captured ")
-}
-
-// tidy drops steps that say nothing new.
-func tidy(steps []string) []string {
-	return slices.CompactFunc(steps, func(a, b string) bool {
-		return a == b || strings.HasPrefix(b, " (") && strings.HasSuffix(a, strings.TrimSpace(b))
-	})
 }
 
 // steps returns the way to the memory at an address in a region.

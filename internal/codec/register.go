@@ -142,17 +142,15 @@ func (r *registrations) advice(to unsafe.Pointer, p *plan) string {
 			return fmt.Sprintf("it is %s.%s: capture %s instead, or declare it: PerProcess(%q, %s)", own.name, f, own.name, f, f)
 		}
 	}
-	why := p.refused.reason
-	if p.refused.shared {
-		why = "it has a " + p.refused.typ.String() + " at " + p.typ.String() + p.refused.path + ", so goroutines of this process share it"
-	} else if strings.Contains(why, "PerProcess") {
-		return why
+	if !p.refused.shared {
+		return p.refused.reason
 	}
 	name := strings.ToLower(p.typ.Name())
 	if name == "" {
 		name = "it"
 	}
-	return fmt.Sprintf("%s: if every process has its own, declare it in main: PerProcess(%q, %s)", why, name, name[:1])
+	return fmt.Sprintf("it has a %v, so goroutines of this process share it: if every process has its own, declare it in main: PerProcess(%q, %s)",
+		p.refused.typ, name, name[:1])
 }
 
 // fieldWith returns the name of the field of a declared struct that holds a pointer.

@@ -1,0 +1,186 @@
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// result is what a runner may return: something of everything.
+type result struct {
+	name  string
+	ok    bool
+	flags [9]bool
+	next  *result
+	inner *int
+	count int
+	list  []point
+	bytes []byte
+	table map[string]*result
+	keys  map[any]int
+	any   any
+	err   error
+	when  time.Time
+	f     func()
+	names [5]string
+	pairs map[float64]string
+}
+
+func newResult() *result {
+	n := 3
+	r := &result{
+		name: "a name that is so long that it is sent only once, in each message", ok: true, inner: &n, list: []point{{1, 2, "x", true}, {}},
+		bytes: []byte("bytes"), any: []any{1, "x", 2.5, true, map[string]any{"k": int8(3)}}, err: fmt.Errorf("w: %w", errors.Join(io.EOF, &codeError{code: 1})),
+		when: time.Now().In(time.FixedZone("X", 60)), keys: map[any]int{1: 1, "a": 2}, pairs: map[float64]string{1: "x"},
+	}
+	r.next = &result{name: r.name, next: r, inner: &r.count, bytes: r.bytes[2:]}
+	r.table = map[string]*result{"r": r, "next": r.next}
+	return r
+}
+
+// look uses everything in a result, so that what is not safe to use is found out.
+func (r *result) look() (n int) {
+	seen := map[*result]bool{}
+	todo := []*result{r}
+	for len(todo) > 0 {
+		r := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if r == nil || seen[r] {
+			continue
+		}
+		seen[r] = true
+		n += len(fmt.Sprint(r.name, r.ok, r.flags, r.count, r.list, r.bytes, r.keys, r.names, r.pairs, r.when))
+		if r.inner != nil {
+			n += *r.inner
+			*r.inner = 1
+		}
+		if r.err != nil {
+			var code *codeError
+			_ = errors.Is(r.err, io.EOF) || errors.As(r.err, &code)
+		}
+		r.list = append(r.list, point{})
+		todo = append(todo, r.next)
+		for _, v := range r.table {
+			todo = append(todo, v)
+		}
+	}
+	return n
+}
+
+func TestHostileBytes_neverHurt(t *testing.T) {
+	// given a good message
+	v := newResult()
+	msg, err := Encode(&v, Options{Snapshot: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := join(msg)
+	// when it is cut off anywhere, then it is refused
+	for i := range good {
+		var back *result
+		if Decode(good[:i], &back, Untrusted) == nil {
+			t.Fatalf("%d bytes of %d were enough", i, len(good))
+		}
+	}
+	// when bytes of it are changed, then it is refused or safe to use
+	random := rand.New(rand.NewPCG(1, 2))
+	taken := 0
+	for range 30000 {
+		data := append([]byte(nil), good...)
+		for range 1 + random.IntN(3) {
+			data[random.IntN(len(data))] = byte(random.Uint32() >> random.IntN(8))
+		}
+		var back *result
+		if Decode(data, &back, Untrusted) == nil {
+			taken++
+			back.look()
+		}
+	}
+	runtime.GC()
+	if taken == 0 {
+		t.Error("nothing was looked at")
+	}
+}
+
+func TestHostileCounts_allocateLittle(t *testing.T) {
+	var before, after runtime.MemStats
+	v := make([]string, 4)
+	msg, err := Encode(&v, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := join(msg)
+	runtime.ReadMemStats(&before)
+	for i := range good {
+		// when a number anywhere is very large
+		data := append(append([]byte(nil), good[:i]...), 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f)
+		data = append(data, good[min(i+1, len(good)):]...)
+		var back []string
+		if err := Decode(data, &back, Untrusted); err == nil {
+			t.Errorf("a large number at %d was taken", i)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes were allocated", n)
+	}
+}
+
+func TestHostileTypes_areRefused(t *testing.T) {
+	// given values that a runner may be able to send and a parent does not expect
+	type surprise struct{ n int }
+	n := 1
+	for _, v := range []any{
+		surprise{1}, &surprise{1}, []surprise{{1}}, // in an interface, a type that nothing of the result's type names
+		func() {}, func() { n++ },
+	} {
+		msg, err := Encode(&v, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back any
+		if err := Decode(join(msg), &back, Untrusted); err == nil {
+			t.Errorf("a %T was taken", v)
+		}
+		if err := Decode(join(msg), &back, Trusted); err != nil {
+			t.Errorf("a parent's %T was refused: %v", v, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	v := newResult()
+	msg, err := Encode(&v, Options{Snapshot: true})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(join(msg))
+	list := []string{"a", "b"}
+	msg, err = Encode(&list, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(join(msg))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var r *result
+		if Decode(data, &r, Untrusted) == nil {
+			r.look()
+		}
+		var names []string
+		if Decode(data, &names, Untrusted) == nil {
+			_ = fmt.Sprint(names)
+		}
+		var m map[string][]point
+		if Decode(data, &m, Untrusted) == nil {
+			_ = fmt.Sprint(m)
+		}
+		if err, failed := DecodeError(data, Untrusted); failed == nil && err != nil {
+			_ = errors.Is(err, io.EOF)
+		}
+		runtime.KeepAlive(r)
+	})
+}
