@@ -41,6 +41,7 @@ var programs = map[string]func(){
 }
 
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // of runners: with the race detector, every exit would take a second
 	if p := programs[os.Getenv(programVariable)]; p != nil {
 		p()
 		os.Exit(0)

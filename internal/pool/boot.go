@@ -161,15 +161,19 @@ func (l *live) cause() error {
 	}
 }
 
-// lostError waits a moment for the instance to say how it ended.
-func (l *live) lostError() *LostError {
-	if l.session.Err() != session.ErrClosed {
-		l.isDone(lastWords)
+// lostError waits a moment for the instance to say how it ended, unless the pool itself ends it.
+func (p *Pool) lostError(l *live) *LostError {
+	wait := time.NewTimer(lastWords)
+	defer wait.Stop()
+	e := &LostError{Runner: l.runner.id, Started: true, Cause: ErrClosed}
+	select {
+	case <-l.inst.Done():
+		e.Cause = l.cause()
+	case <-p.cut:
+	case <-wait.C:
+		e.Cause = l.cause()
 	}
-	e := &LostError{Runner: l.runner.id, Started: true, Cause: l.cause(), Output: output(l.inst)}
-	if l.session.Err() == session.ErrClosed {
-		e.Cause = ErrClosed
-	}
+	e.Output = output(l.inst)
 	return e
 }
 

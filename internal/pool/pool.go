@@ -368,7 +368,12 @@ func (p *Pool) ended(c *Call, l *live, r session.Result) {
 	switch {
 	case !r.Lost:
 		c.Reply = r.Data
-		p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
+		p.event(nil, func(now time.Duration) {
+			if c.deadline > 0 && now >= c.deadline { // the timer is late
+				p.state.expire(c, errDeadline, now)
+			}
+			p.state.finish(c, now)
+		})
 		p.finish(c, nil)
 	case !r.Started:
 		p.event(nil, func(now time.Duration) {
@@ -381,7 +386,7 @@ func (p *Pool) ended(c *Call, l *live, r session.Result) {
 			p.state.lost(l.runner, now)
 			p.state.finish(c, now)
 		})
-		p.wg.Go(func() { p.finish(c, l.lostError()) })
+		p.wg.Go(func() { p.finish(c, p.lostError(l)) })
 	}
 }
 
