@@ -9,6 +9,7 @@ import (
 func TestRemotes(t *testing.T) {
 	for name, dial := range map[string]func(testing.TB) remote{
 		"raw frames": rawAlone, "blocking": rawBlocking, "with ids": rawShared, "net/rpc": netRPC, "grpc": gRPC,
+		"ours": ours,
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := dial(t)
@@ -23,7 +24,7 @@ func TestRemotes(t *testing.T) {
 
 // TestRemotes_many has many callers on the connections that are made for them.
 func TestRemotes_many(t *testing.T) {
-	for name, dial := range map[string]func(testing.TB) remote{"with ids": rawShared, "net/rpc": netRPC, "grpc": gRPC} {
+	for name, dial := range map[string]func(testing.TB) remote{"with ids": rawShared, "net/rpc": netRPC, "grpc": gRPC, "ours": ours} {
 		t.Run(name, func(t *testing.T) {
 			if got := rate(t, dial(t), 64, 50*time.Millisecond); got <= 0 {
 				t.Errorf("%v calls/s", got)

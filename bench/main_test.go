@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/fleetinglambda/flame"
 	"github.com/fleetinglambda/flame/bench/frames"
 )
 
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	flame.ServeIfRunner()
 	os.Exit(m.Run())
 }
 

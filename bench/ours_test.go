@@ -1,15 +1,44 @@
 package bench
 
-import "testing"
+import (
+	"context"
+	"log/slog"
+	"os"
+	"testing"
 
-// ours is a warm pool of one runner.
+	"github.com/fleetinglambda/flame"
+)
+
+// ours is a warm pool of one runner, called with a function that does nothing.
 func ours(tb testing.TB) remote {
-	tb.Skip("there is no pool to compare yet")
-	return nil
+	p := onePool(tb)
+	return func() error {
+		_, err := flame.Call(context.Background(), p, func(context.Context) (struct{}, error) { return struct{}{}, nil })
+		return err
+	}
 }
 
 // ourRunner returns the process id of a runner that has answered a call.
 func ourRunner(tb testing.TB) int {
-	tb.Skip("there is no pool to compare yet")
-	return 0
+	tb.Helper()
+	pid, err := flame.Call(tb.Context(), onePool(tb), func(context.Context) (int, error) { return os.Getpid(), nil })
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return pid
+}
+
+// onePool opens a pool whose one runner is up, and closes it when the test ends.
+func onePool(tb testing.TB) *flame.Pool {
+	tb.Helper()
+	p, err := flame.Open(tb.Context(), flame.Config{Min: 1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return p
 }

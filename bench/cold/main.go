@@ -9,17 +9,22 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/fleetinglambda/flame"
 	"github.com/fleetinglambda/flame/bench/frames"
 )
 
 const childVar = "BENCH_COLD_CHILD"
 
 var modes = map[string]func(first bool) (time.Duration, error){
+	"ours":      ours,
 	"reference": func(bool) (time.Duration, error) { return frames.Spawn(childVar + "=1") },
 }
 
@@ -28,6 +33,7 @@ func main() {
 		_ = frames.Echo(frames.Blocking(3)) // it ends when the parent closes the connection
 		return
 	}
+	flame.ServeIfRunner()
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "cold:", err)
 		os.Exit(1)
@@ -50,4 +56,20 @@ func run(args []string) error {
 		fmt.Println(took.Nanoseconds())
 	}
 	return nil
+}
+
+// ours returns how long the first call of a pool without runners takes; for the first pool of this process with Open.
+func ours(first bool) (took time.Duration, err error) {
+	ctx := context.Background()
+	begun := time.Now()
+	p, err := flame.Open(ctx, flame.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return 0, err
+	}
+	if !first {
+		begun = time.Now()
+	}
+	_, err = flame.Call(ctx, p, func(context.Context) (struct{}, error) { return struct{}{}, nil })
+	took = time.Since(begun)
+	return took, errors.Join(err, p.Close())
 }
