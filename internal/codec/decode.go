@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"unsafe"
 
@@ -21,11 +22,11 @@ type object struct {
 
 // decoder makes values of a message. It is kept and used again.
 type decoder struct {
-	im    *image.Image
-	data  []byte // what is not read yet
-	trust Trust
-	known *typeSet // of types that may be named in untrusted bytes
-	err   error
+	im     *image.Image
+	data   []byte // what is not read yet
+	trust  Trust
+	result reflect.Type // untrusted bytes may name the types that it leads to
+	err    error
 
 	types     []*plan
 	layouts   []*plan
@@ -68,9 +69,7 @@ func (d *decoder) decode(p *plan, base unsafe.Pointer) error {
 		return errors.New("decode: these bytes are no message")
 	}
 	d.data = d.data[1:]
-	if d.trust != Trusted {
-		d.known = typesFrom(d.im, p.typ)
-	}
+	d.result = p.typ
 	d.readTypes()
 	d.readLayouts()
 	objects := d.count(1)
@@ -143,7 +142,7 @@ func (d *decoder) typeAt(off uint64) *plan {
 		return nil
 	}
 	if d.trust != Trusted {
-		p := d.known.at(off)
+		p := typesFrom(d.im, d.result).at(off)
 		if p == nil {
 			d.fail("the type at %#x is none that may be in this result: "+
 				"an interface may hold basic types, types that the result's own type names, and error types", off)
