@@ -99,6 +99,12 @@ func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*ses
 		return nil, errors.New("this backend's runners bring no connection, and dialling back is not there yet")
 	}
 	conn := with.Conn()
+	if file, ok := conn.(*os.File); ok {
+		var err error
+		if conn, err = session.Socket(file); err != nil {
+			return nil, err
+		}
+	}
 	limits := session.DefaultLimits
 	limits.Message = p.config.MessageLimit
 	return session.Accept(ctx, conn, id, session.Welcome{

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"github.com/fleetinglambda/flame/internal/session"
 )
 
 // inheritedFD is the descriptor at which a process backend leaves the runner's end of the connection.
@@ -23,10 +25,10 @@ func inherited() (io.ReadWriteCloser, error) {
 		return nil, fmt.Errorf("the parent is gone, or the connection at descriptor %d is not from it", inheritedFD)
 	}
 	syscall.CloseOnExec(inheritedFD)
-	if err := syscall.SetNonblock(inheritedFD, true); err != nil {
+	if err := syscall.SetNonblock(inheritedFD, false); err != nil {
 		return nil, fmt.Errorf("descriptor %d: %w", inheritedFD, err)
 	}
-	return os.NewFile(inheritedFD, "parent"), nil
+	return session.Socket(os.NewFile(inheritedFD, "parent"))
 }
 
 // trustEnvironment refuses an environment that may come from somebody with fewer rights than this process.

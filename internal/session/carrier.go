@@ -29,6 +29,7 @@ type carrier struct {
 	in    *wire.Reader   // used by whoever holds the role of reading
 	out   *outbox        // from the end of the handshake on
 	heard atomic.Bool    // something was read since it was last asked
+	fast  fast           // the connection's fast ways; nil if it has none
 	wg    sync.WaitGroup // every goroutine of this end
 
 	ending sync.Once
@@ -37,7 +38,9 @@ type carrier struct {
 }
 
 func newCarrier(conn io.ReadWriteCloser) *carrier {
-	return &carrier{conn: conn, in: wire.NewReader(conn), done: make(chan struct{})}
+	c := &carrier{conn: conn, in: wire.NewReader(conn), done: make(chan struct{})}
+	c.fast, _ = conn.(fast)
+	return c
 }
 
 // Done is closed when the session is over.
@@ -62,6 +65,13 @@ func (c *carrier) end(err error) {
 	})
 }
 
+// soon waits a moment for the next frame, if it is not there yet, in the way that is best for short waits.
+func (c *carrier) soon() {
+	if c.fast != nil && !c.in.Buffered() {
+		c.fast.await()
+	}
+}
+
 // next returns the next frame. An interruption comes back as a frame of kind 0.
 func (c *carrier) next() (wire.Frame, error) {
 	f, err := c.in.Next()
@@ -77,6 +87,12 @@ func (c *carrier) next() (wire.Frame, error) {
 	default:
 		return f, fmt.Errorf("read: %w", err)
 	}
+}
+
+// fast is a connection that need not hand small things to another goroutine.
+type fast interface {
+	tryWrite(b []byte) (int, error) // writes what fits, without waiting
+	await()                         // waits a moment for something to read
 }
 
 // interruptible is a connection whose Read can be called off from outside.

@@ -53,7 +53,10 @@ type message struct {
 }
 
 func newOutbox(conn io.Writer, closed <-chan struct{}, failed func(error)) *outbox {
-	o := &outbox{conn: conn, try: tryWriter(conn), closed: closed, failed: failed, wake: make(chan struct{}, 1)}
+	o := &outbox{conn: conn, closed: closed, failed: failed, wake: make(chan struct{}, 1)}
+	if q, ok := conn.(fast); ok {
+		o.try = q.tryWrite
+	}
 	o.idle = sync.NewCond(&o.mu)
 	return o
 }

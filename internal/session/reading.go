@@ -37,7 +37,11 @@ func (s *Session) wakeLocked(c *Call) {
 func (s *Session) readAsCallerLocked(c *Call) {
 	s.reader, s.caller = callerReads, c
 	for !c.over && !c.released || s.in.Buffered() {
+		alone := len(s.calls) == 1
 		s.mu.Unlock()
+		if alone {
+			s.soon()
+		}
 		err := s.readFrame()
 		s.mu.Lock()
 		if err != nil {

@@ -106,8 +106,18 @@ func (v *Server) read() {
 		case held >= maxHeld || !v.in.Buffered():
 			v.out.flush()
 			held = 0
+			if v.isIdle() {
+				v.soon()
+			}
 		}
 	}
+}
+
+// isIdle says whether no function runs.
+func (v *Server) isIdle() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.live) == 0
 }
 
 // maxHeld is how many results of functions on the reading goroutine may wait to leave together.

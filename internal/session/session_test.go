@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,13 +63,19 @@ func connect(t *testing.T, parent, runner io.ReadWriteCloser, handle func(*Incom
 }
 
 // sockets returns the two ends of a socketpair.
-func sockets(t *testing.T) (parent, runner *os.File) {
+func sockets(t testing.TB) (parent, runner io.ReadWriteCloser) {
 	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	fds, err := socketpair()
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("no socketpair on this system: ", err)
 	}
-	return os.NewFile(uintptr(fds[0]), "parent"), os.NewFile(uintptr(fds[1]), "runner")
+	ends := [2]io.ReadWriteCloser{}
+	for i, fd := range fds {
+		if ends[i], err = Socket(os.NewFile(uintptr(fd), "socket")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ends[0], ends[1]
 }
 
 // do sends a message and waits for the answer.
@@ -416,19 +421,16 @@ func TestHandshakeWithGarbageOrSilence(t *testing.T) {
 }
 
 func BenchmarkEmptyCall(b *testing.B) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
+	parent, runner := sockets(b)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		v, err := Join(b.Context(), os.NewFile(uintptr(fds[1]), "runner"), hello, anything)
+		v, err := Join(b.Context(), runner, hello, anything)
 		if err == nil {
 			v.Serve(echo)
 			v.Wait()
 		}
 	})
-	s, err := Accept(b.Context(), os.NewFile(uintptr(fds[0]), "parent"), "r1", welcome, DefaultLimits)
+	s, err := Accept(b.Context(), parent, "r1", welcome, DefaultLimits)
 	if err != nil {
 		b.Fatal(err)
 	}

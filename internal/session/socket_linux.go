@@ -1,0 +1,182 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A socket is kept out of the runtime's poller. The poller would be told of every byte that arrives, and wake a
+// thread for it, even while a goroutine waits for that byte in the kernel. Here a goroutine waits in the
+// kernel for what comes soon, and through the poller only for what does not: the poller watches not the socket
+// but an epoll descriptor of its own, which tells it only when it is armed.
+type socket struct {
+	file *os.File
+	raw  syscall.RawConn
+	in   *gate
+
+	mu     sync.Mutex // guards what follows
+	out    *gate      // made when the socket is full for the first time
+	closed bool
+}
+
+// Socket returns a connection over a socket that package os takes for a blocking one: as it comes from
+// os.NewFile before anybody has made it non-blocking. It takes over the file.
+func Socket(file *os.File) (io.ReadWriteCloser, error) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	s := &socket{file: file, raw: raw}
+	failed := raw.Control(func(fd uintptr) {
+		if err = syscall.SetNonblock(int(fd), true); err == nil {
+			s.in, err = newGate(int(fd), unix.EPOLLIN|unix.EPOLLRDHUP)
+		}
+	})
+	if err := errors.Join(failed, err); err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	return s, nil
+}
+
+// Read waits for what comes later than soon.
+func (s *socket) Read(b []byte) (int, error) {
+	for {
+		n, err := s.file.Read(b)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return n, err
+		}
+		if err := s.in.wait(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Write waits while the socket is full.
+func (s *socket) Write(b []byte) (int, error) {
+	for done := 0; ; {
+		n, err := s.file.Write(b[done:])
+		if done += n; !errors.Is(err, syscall.EAGAIN) {
+			return done, err
+		}
+		out, err := s.outGate()
+		if err == nil {
+			err = out.wait()
+		}
+		if err != nil {
+			return done, err
+		}
+	}
+}
+
+// tryWrite writes what fits.
+func (s *socket) tryWrite(b []byte) (int, error) {
+	n, err := s.file.Write(b)
+	if errors.Is(err, syscall.EAGAIN) {
+		err = nil
+	}
+	return n, err
+}
+
+// SetReadDeadline calls off a Read that waits.
+func (s *socket) SetReadDeadline(t time.Time) error { return s.in.epoll.SetReadDeadline(t) }
+
+// Close ends a Read or a Write that waits.
+func (s *socket) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.in.epoll.Close()
+	if s.out != nil {
+		s.out.epoll.Close()
+	}
+	return s.file.Close()
+}
+
+func (s *socket) outGate() (g *gate, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, os.ErrClosed
+	}
+	if s.out == nil {
+		failed := s.raw.Control(func(fd uintptr) { s.out, err = newGate(int(fd), unix.EPOLLOUT) })
+		err = errors.Join(failed, err)
+	}
+	return s.out, err
+}
+
+// kernelWait is how long a goroutine may wait in the kernel. It keeps a thread meanwhile, and the scheduler
+// thinks that it is running.
+const kernelWait = time.Millisecond
+
+// kernelWaiting is true while some goroutine of this process waits in the kernel. Only one may: more would keep
+// processors from goroutines that could run.
+var kernelWaiting atomic.Bool
+
+// await waits a moment for something to read.
+func (s *socket) await() {
+	if runtime.GOMAXPROCS(0) > 1 && kernelWaiting.CompareAndSwap(false, true) {
+		s.raw.Control(waitInKernel)
+		kernelWaiting.Store(false)
+	}
+}
+
+func waitInKernel(fd uintptr) {
+	fds := [...]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	unix.Poll(fds[:], int(kernelWait/time.Millisecond))
+}
+
+// gate lets a goroutine wait, parked, for one kind of event of a descriptor.
+type gate struct {
+	epoll  *os.File // in the runtime's poller
+	raw    syscall.RawConn
+	fd     int
+	events uint32
+}
+
+func newGate(fd int, events uint32) (*gate, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(epoll, true); err != nil {
+		return nil, err
+	}
+	g := &gate{epoll: os.NewFile(uintptr(epoll), "epoll"), fd: fd, events: events}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
+		return nil, err
+	}
+	g.raw, err = g.epoll.SyscallConn()
+	return g, err
+}
+
+// wait waits for an event, until the deadline of the epoll file has come or it is closed.
+func (g *gate) wait() error {
+	var failed error
+	armed := false
+	err := g.raw.Read(func(epoll uintptr) bool {
+		if !armed {
+			armed = true
+			failed = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_MOD, g.fd, &unix.EpollEvent{Events: g.events | unix.EPOLLONESHOT})
+		}
+		if failed != nil {
+			return true
+		}
+		var event [1]unix.EpollEvent
+		n, err := unix.EpollWait(int(epoll), event[:], 0)
+		return n > 0 || err != nil && err != unix.EINTR
+	})
+	return errors.Join(err, failed)
+}
