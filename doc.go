@@ -1,0 +1,60 @@
+// Package flame runs a function literal, with the variables it captured, in another process: on a runner, a
+// fleeting copy of the same program that is booted when it is needed, shared by a bounded number of calls,
+// and gone when it is idle.
+//
+//	func main() {
+//		flame.ServeIfRunner() // on a runner this serves and does not return
+//
+//		pool, err := flame.Open(ctx, flame.Config{Max: 4})
+//		…
+//		defer pool.Close()
+//
+//		sum, err := flame.Call(ctx, pool, func(ctx context.Context) (string, error) {
+//			data, err := os.ReadFile(path) // path has come along
+//			return fmt.Sprintf("%x", sha256.Sum256(data)), err
+//		})
+//	}
+//
+// Nothing is registered and nothing is generated: parent and runner are the same executable, which proves it to
+// each other by its build id before anything is sent, so code is named by where it lies and
+// what a closure captured is read by the layout that the compiler gave it.
+//
+// # What comes along
+//
+// The captured variables come along as copies: numbers, strings, slices, maps, structs with their unexported fields,
+// pointers with everything behind them (what is shared stays shared, cycles stay cycles), interfaces, errors,
+// times, other functions, method values. What the function assigns to them stays on the runner: return what is to come
+// back. Until [Call] or [Run] returns, nothing else may write to what is captured; [Start] and [Cast] copy
+// it before they return.
+//
+// Package-level variables do not come along: on the runner they hold what its own main put there. main runs on the
+// runner too, with the same arguments, environment and working directory, up to [ServeIfRunner].
+//
+// # What cannot come along
+//
+// What belongs to one process is refused, with a [SendError] that names the way to it and the way out: mutexes and what
+// holds them, open files, connections, channels, contexts, timers. Whether a value can cross depends on its
+// type, not on the moment, so the first test that runs a call finds it.
+//
+// Programs inject their dependencies: a handler's closure captures a *Server that holds a database, a logger, a
+// cache. Every process has its own of these, made by the same main; [PerProcess] says so, and a captured pointer to it, or
+// into it, then means the runner's own.
+//
+//	server := NewServer(db, logger)
+//	flame.PerProcess("server", server)
+//	flame.ServeIfRunner()
+//
+// # Promises
+//
+//   - A call has exactly one outcome, by its deadline. One deadline covers waiting, booting and running.
+//   - A function starts at most once. A call that certainly did not start is moved to another runner; one that
+//     may have started gets a [RunnerLostError]. [Ran] says which errors mean that the function ran.
+//   - A runner that dies takes only its own calls along.
+//   - A slot is held until its function is really over: a runner never has more than MaxConcurrency, the pool
+//     never more than Max runners.
+//   - Runners do not outlive their parent, whatever becomes of it.
+//   - Values are copied exactly or refused, never guessed. On a Go release or platform whose closures are not
+//     understood, all are refused.
+//
+// Closures cross on linux/amd64 so far; elsewhere [Open] says so.
+package flame
