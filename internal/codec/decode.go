@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"unsafe"
 
@@ -25,7 +24,7 @@ type decoder struct {
 	im     *image.Image
 	data   []byte // what is not read yet
 	trust  Trust
-	result reflect.Type // untrusted bytes may name the types that it leads to
+	result *plan // untrusted bytes may name the types that it leads to
 	err    error
 
 	types     []*plan
@@ -69,7 +68,7 @@ func (d *decoder) decode(p *plan, base unsafe.Pointer) error {
 		return errors.New("decode: these bytes are no message")
 	}
 	d.data = d.data[1:]
-	d.result = p.typ
+	d.result = p
 	d.readTypes()
 	d.readLayouts()
 	objects := d.count(1)
@@ -128,6 +127,7 @@ func (d *decoder) bytes(n uint64) []byte {
 }
 
 func (d *decoder) readTypes() {
+	d.types = append(d.types, d.result)
 	for range d.count(1) {
 		d.types = append(d.types, d.typeAt(d.uint()))
 		if d.err != nil {
@@ -142,7 +142,7 @@ func (d *decoder) typeAt(off uint64) *plan {
 		return nil
 	}
 	if d.trust != Trusted {
-		p := typesFrom(d.im, d.result).at(off)
+		p := typesFrom(d.im, d.result.typ).at(off)
 		if p == nil {
 			d.fail("the type at %#x is none that may be in this result: "+
 				"an interface may hold basic types, types that the result's own type names, and error types", off)
@@ -158,19 +158,17 @@ func (d *decoder) typeAt(off uint64) *plan {
 
 // planAt returns the plan of the type at an offset.
 func planAt(im *image.Image, off uint64) (*plan, error) {
-	if p, ok := plansByOffset.Load(off); ok {
-		return p.(*plan), nil
+	if p, ok := plansByOffset().known()[off]; ok {
+		return p, nil
 	}
 	t, err := im.TypeAt(off)
 	if err != nil {
 		return nil, err
 	}
-	p := planOf(t)
-	plansByOffset.Store(off, p)
-	return p, nil
+	return plansByOffset().keep(off, planOf(t)), nil
 }
 
-var plansByOffset sync.Map // uint64 -> *plan
+var plansByOffset = sync.OnceValue(newFound[uint64, *plan])
 
 // named reads a type's number; nil after an error.
 func (d *decoder) named(id uint64) *plan {

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"reflect"
 	"sync"
 	"unsafe"
 
@@ -31,7 +32,7 @@ type region struct {
 
 	leader int32 // the region whose object this one is in; itself if it is the object
 	object int32 // the leader's number in the message
-	whole  *plan // the object that this leader has become: n variables in a row
+	whole  *plan // the object that this leader has become: n variables in a row; of a closure, its layout
 	n      int
 
 	entries *entries // of a map
@@ -55,7 +56,8 @@ type encoder struct {
 	types   []*plan
 	typeIDs map[*plan]int
 	layouts []*plan
-	order   []int32
+	order   []place
+	dealt   []place // for sort
 	texts   []text
 	bytes   int64 // about how long the message will be
 	biggest biggest
@@ -91,7 +93,7 @@ func newEncoder(im *image.Image) *encoder {
 }
 
 // kept is up to how many regions an encoder may have had to be kept.
-const kept = 1 << 12
+const kept = 1 << 16
 
 // release forgets what was encoded.
 func (e *encoder) release() {
@@ -106,7 +108,7 @@ func (e *encoder) release() {
 	e.index.reset()
 	*e = encoder{
 		regions: e.regions[:0], index: e.index, work: e.work[:0], types: e.types[:0], typeIDs: e.typeIDs,
-		layouts: e.layouts[:0], order: e.order[:0], texts: e.texts[:0],
+		layouts: e.layouts[:0], order: e.order[:0], dealt: e.dealt[:0], texts: e.texts[:0],
 	}
 	encoders().Put(e)
 }
@@ -117,6 +119,7 @@ func (e *encoder) collect(base unsafe.Pointer, p *plan) {
 		e.refuse(-1, nil, p)
 		return
 	}
+	e.typeID(p) // the first: the receiver knows it
 	e.region(region{addr: base, plan: p, count: 1, reach: 1, from: -1})
 	for len(e.work) > 0 && e.err == nil {
 		s := e.work[len(e.work)-1]
@@ -126,6 +129,10 @@ func (e *encoder) collect(base unsafe.Pointer, p *plan) {
 			en, kind := r.entries, r.plan.mapping
 			e.scan(kind.key.get(), en.keys, 0, en.n, s.region)
 			e.scan(kind.elem.get(), en.elems, 0, en.n, s.region)
+			continue
+		}
+		if r.kind == kindClosure {
+			e.scanOne(r.whole, r.addr, s.region)
 			continue
 		}
 		e.scan(r.plan, r.addr, s.from, s.to, s.region)
@@ -296,7 +303,7 @@ const smallBox = 256
 func (p *plan) small() bool { return p.text || p.flat && p.size <= smallBox }
 
 func (e *encoder) function(f unsafe.Pointer, in int32, at unsafe.Pointer) {
-	if f == nil {
+	if f == nil || e.isStatic(f) || e.find(f, functionPlan()) >= 0 {
 		return
 	}
 	c, err := e.im.Closure(f)
@@ -304,24 +311,21 @@ func (e *encoder) function(f unsafe.Pointer, in int32, at unsafe.Pointer) {
 		e.err = e.refusedClosure(in, at, err)
 		return
 	}
-	if c.Static {
-		return
-	}
 	p := layoutOf(e.im, c)
-	if e.find(f, p) >= 0 {
-		return
-	}
-	e.typeID(p)
-	for i := range p.ops {
-		if t := p.ops[i].typ; t != nil && p.ops[i].kind != opDict {
-			e.typeID(planOf(t))
-		}
-	}
-	i := e.region(region{addr: f, plan: p, count: 1, from: in, where: at, kind: kindClosure})
+	i := e.region(region{addr: f, plan: functionPlan(), whole: p, count: 1, from: in, where: at, kind: kindClosure})
 	if p.refused != nil {
 		e.refuse(i, nil, p)
 	}
 }
+
+// isStatic says whether a func value captured nothing: then it lies in read-only data.
+func (e *encoder) isStatic(f unsafe.Pointer) bool {
+	_, r := e.im.Locate(uintptr(f))
+	return r == image.ReadOnly
+}
+
+// functionPlan stands for all closures where regions are looked for.
+var functionPlan = sync.OnceValue(func() *plan { return planOf(reflect.TypeFor[func()]()) })
 
 func (e *encoder) mapped(m unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
 	if m == nil || e.find(m, p) >= 0 {

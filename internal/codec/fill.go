@@ -245,7 +245,7 @@ func (d *decoder) face(o *op, at unsafe.Pointer) {
 }
 
 // faceValue reads what an interface holds. The interface's type word is set last, so that it is always whole.
-func (d *decoder) faceValue(p *plan, t *tab, form uint64, at unsafe.Pointer) {
+func (d *decoder) faceValue(p *plan, tab unsafe.Pointer, form uint64, at unsafe.Pointer) {
 	w := words(at)
 	*w = [2]unsafe.Pointer{}
 	switch {
@@ -261,6 +261,6 @@ func (d *decoder) faceValue(p *plan, t *tab, form uint64, at unsafe.Pointer) {
 		d.fail("a %v is not in an interface in the form %d", p.typ, form)
 	}
 	if d.err == nil {
-		w[0] = t.word
+		w[0] = tab
 	}
 }

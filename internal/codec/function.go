@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"encoding/binary"
 	"reflect"
 	"sync"
 	"unsafe"
@@ -8,90 +9,99 @@ import (
 	"github.com/fleetinglambda/flame/internal/image"
 )
 
-// received keeps the layouts that came in messages: their text in the message, with types by offset -> *plan.
-var received sync.Map
+// layouts keeps the plans of closures that are sent.
+var layouts = sync.OnceValue(newFound[*image.Closure, *plan])
 
-// layoutKey is what a received layout consists of.
-type layoutKey struct {
-	entry, layout uint64
-	fields        string // the fields' types' offsets, eight bytes each; 0 for a dictionary
+// layoutOf returns the plan for a closure's variables as image has found them.
+func layoutOf(im *image.Image, c *image.Closure) *plan {
+	if p, ok := layouts().known()[c]; ok {
+		return p
+	}
+	return layouts().keep(c, newLayout(im, c))
 }
 
+func newLayout(im *image.Image, c *image.Closure) *plan {
+	p := &plan{typ: c.Type, size: c.Type.Size(), closure: c}
+	p.off, p.inImage = im.TypeOffset(c.Type)
+	p.ops = append(p.ops, op{kind: opEntry, n: wordSize})
+	wire := binary.AppendUvarint(nil, c.Entry)
+	wire = binary.AppendUvarint(wire, p.off)
+	for _, f := range c.Fields {
+		if f.Dict {
+			p.ops = append(p.ops, op{kind: opDict, off: f.Offset, n: wordSize, typ: f.Type})
+			wire = binary.AppendUvarint(wire, 0)
+			continue
+		}
+		off, ok := im.TypeOffset(f.Type)
+		wire = binary.AppendUvarint(wire, off)
+		p.add(f.Type, f.Offset, "")
+		if !ok && p.refused == nil {
+			p.refused = &refusal{typ: f.Type, reason: "its type is made of type parameters and stands nowhere in the program: " +
+				"pass it through a function that is not generic"}
+		}
+	}
+	p.finish()
+	p.flat = false
+	p.wire = string(wire)
+	return p
+}
+
+// received keeps the layouts that came in messages, by what the message said.
+var received = sync.OnceValue(newFound[string, *plan])
+
 func (d *decoder) readLayouts() {
-	n := d.count(3)
+	n := d.count(1)
 	if n > 0 && d.trust != Trusted {
 		d.fail("a func value that captured something, in a result: return what it would compute")
 		return
 	}
 	for range n {
-		d.readLayout()
+		wire := d.bytes(d.uint())
 		if d.err != nil {
 			return
 		}
-	}
-}
-
-func (d *decoder) readLayout() {
-	c := &image.Closure{Entry: d.uint()}
-	p := d.named(d.uint())
-	n := d.count(1)
-	if d.err != nil {
-		return
-	}
-	var room [16 * 8]byte
-	offsets := room[:0]
-	fields := make([]*plan, 0, 16)
-	for range n {
-		id := d.uint()
-		var f *plan
-		if id > 0 {
-			if f = d.named(id - 1); f == nil {
+		p, ok := received().known()[string(wire)]
+		if !ok {
+			if p = d.readLayout(string(wire)); p == nil {
 				return
 			}
-			offsets = appendWord(offsets, f.off)
-		} else {
-			offsets = appendWord(offsets, 0)
 		}
-		fields = append(fields, f)
+		d.layouts = append(d.layouts, p)
 	}
+}
+
+// readLayout makes the plan for a layout that is new here; nil after an error.
+func (d *decoder) readLayout(wire string) *plan {
+	rest := d.data
+	defer func() { d.data = rest }()
+	d.data = []byte(wire)
+	c := &image.Closure{Entry: d.uint()}
+	p := d.typeAt(d.uint())
 	if d.err != nil {
-		return
+		return nil
 	}
-	key := layoutKey{c.Entry, p.off, string(offsets)}
-	if made, ok := received.Load(key); ok {
-		d.layouts = append(d.layouts, made.(*plan))
-		return
-	}
-	d.newLayout(key, c, p, fields)
-}
-
-func appendWord(b []byte, v uint64) []byte {
-	return append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24), byte(v>>32), byte(v>>40), byte(v>>48), byte(v>>56))
-}
-
-// newLayout makes the plan for a layout that is new here.
-func (d *decoder) newLayout(key layoutKey, c *image.Closure, p *plan, fields []*plan) {
-	t := p.typ
-	if t.Kind() != reflect.Struct || t.NumField() != len(fields)+1 || t.Field(0).Type.Kind() != reflect.Uintptr ||
-		d.im.Pointer(c.Entry) == nil {
-		d.fail("%v is no layout of a closure with %d variables", t, len(fields))
-		return
-	}
-	c.Type = t
-	for i, f := range fields {
-		at := t.Field(i + 1)
-		field := image.Field{Offset: at.Offset, Type: at.Type, Dict: f == nil}
-		if f != nil {
-			field.Type = f.typ
+	c.Type = p.typ
+	for i := 1; len(d.data) > 0; i++ {
+		if c.Type.Kind() != reflect.Struct || i >= c.Type.NumField() {
+			d.fail("%v is no layout of a closure", c.Type)
+			return nil
 		}
-		if field.Type.Size() != at.Type.Size() {
-			d.fail("a %v is no variable of %v", field.Type, t)
-			return
+		at := c.Type.Field(i)
+		f := image.Field{Offset: at.Offset, Type: at.Type, Dict: true}
+		if off := d.uint(); off != 0 {
+			t := d.typeAt(off)
+			if d.err != nil {
+				return nil
+			}
+			f.Type, f.Dict = t.typ, false
 		}
-		c.Fields = append(c.Fields, field)
+		if f.Type.Size() != at.Type.Size() {
+			d.fail("a %v is no variable of %v", f.Type, c.Type)
+			return nil
+		}
+		c.Fields = append(c.Fields, f)
 	}
-	made, _ := received.LoadOrStore(key, newLayout(d.im, c))
-	d.layouts = append(d.layouts, made.(*plan))
+	return received().keep(wire, newLayout(d.im, c))
 }
 
 // function reads a func value.

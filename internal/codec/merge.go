@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"cmp"
 	"reflect"
 	"slices"
 )
@@ -12,14 +11,18 @@ func (e *encoder) merge() {
 	e.order = e.order[:0]
 	for i := range e.regions {
 		r := &e.regions[i]
-		r.leader, r.whole, r.n = int32(i), r.plan, r.count
+		r.leader = int32(i)
+		if r.kind != kindClosure {
+			r.whole, r.n = r.plan, r.count
+		}
 		if r.kind <= kindMany && r.size() > 0 {
-			e.order = append(e.order, int32(i))
+			e.order = append(e.order, place{uintptr(r.addr), r.size(), int32(i)})
 		}
 	}
 	e.sort()
 	last := int32(-1)
-	for _, i := range e.order {
+	for _, at := range e.order {
+		i := at.region
 		switch {
 		case last < 0 || !e.touches(last, i):
 			last = i
@@ -41,24 +44,56 @@ func (e *encoder) merge() {
 	}
 }
 
-// sort orders the regions by address, those that may contain others first.
+// place is where a region lies.
+type place struct {
+	addr, size uintptr
+	region     int32
+}
+
+// digits is how many bits of an address one round of sort looks at.
+const digits = 11
+
+// sort orders the regions by address, those that may contain others first. It deals many out by digits, lowest first,
+// and leaves to neighbours what is the same address.
 func (e *encoder) sort() {
-	before := func(i, j int32) int {
-		a, b := &e.regions[i], &e.regions[j]
-		if c := cmp.Compare(uintptr(a.addr), uintptr(b.addr)); c != 0 {
-			return c
+	if len(e.order) > 4*few {
+		low, high := ^uintptr(0), uintptr(0)
+		for _, at := range e.order {
+			low, high = min(low, at.addr), max(high, at.addr)
 		}
-		return cmp.Compare(b.size(), a.size())
-	}
-	if len(e.order) > few {
-		slices.SortFunc(e.order, before)
-		return
+		for shift := 0; (high-low)>>shift > 0; shift += digits {
+			e.deal(low, shift)
+		}
 	}
 	for i := 1; i < len(e.order); i++ {
-		for j := i; j > 0 && before(e.order[j], e.order[j-1]) < 0; j-- {
+		for j := i; j > 0 && e.order[j].before(e.order[j-1]); j-- {
 			e.order[j], e.order[j-1] = e.order[j-1], e.order[j]
 		}
 	}
+}
+
+func (a place) before(b place) bool {
+	return a.addr < b.addr || a.addr == b.addr && a.size > b.size
+}
+
+// deal orders the regions by one digit and leaves those with the same digit in their order.
+func (e *encoder) deal(low uintptr, shift int) {
+	var starts [1 << digits]int32
+	digit := func(at place) uintptr { return (at.addr - low) >> shift & (1<<digits - 1) }
+	for _, at := range e.order {
+		starts[digit(at)]++
+	}
+	sum := int32(0)
+	for i, n := range starts {
+		starts[i], sum = sum, sum+n
+	}
+	e.dealt = slices.Grow(e.dealt[:0], len(e.order))[:len(e.order)]
+	for _, at := range e.order {
+		d := digit(at)
+		e.dealt[starts[d]] = at
+		starts[d]++
+	}
+	e.order, e.dealt = e.dealt, e.order
 }
 
 // touches says whether region i, which does not begin before object o, overlaps it or goes on where it ends

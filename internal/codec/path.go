@@ -89,7 +89,7 @@ func (e *encoder) steps(in int32, at unsafe.Pointer) (steps []string) {
 func (r *region) step(at unsafe.Pointer) []string {
 	switch {
 	case r.kind == kindClosure:
-		c := r.plan.closure
+		c := r.whole.closure
 		f := function(c.Name, c.File, c.Line)
 		for i := range c.Fields {
 			if off := uintptr(at) - uintptr(r.addr); at != nil && off >= c.Fields[i].Offset && off-c.Fields[i].Offset < c.Fields[i].Type.Size() {

@@ -3,7 +3,6 @@ package codec
 import (
 	"reflect"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,9 +71,10 @@ type plan struct {
 	inImage bool   // false: made by reflect at run time
 
 	closure *image.Closure // for a closure's layout
+	wire    string         // what a message says of the layout
 	mapping *mapping       // for a map type
 
-	tabs      sync.Map // interface's descriptor -> *tab
+	lastTab   atomic.Pointer[tab] // what tabFor found last
 	sliceOnce sync.Once
 	sliceType reflect.Type // set by sliceOnce
 }
@@ -270,36 +270,4 @@ func boolsAreRight(base unsafe.Pointer, checks []check) bool {
 		}
 	}
 	return true
-}
-
-// layouts keeps the plans of closures: *image.Closure -> *plan.
-var layouts sync.Map
-
-// layoutOf returns the plan for a closure's variables as image has found them.
-func layoutOf(im *image.Image, c *image.Closure) *plan {
-	if p, ok := layouts.Load(c); ok {
-		return p.(*plan)
-	}
-	p, _ := layouts.LoadOrStore(c, newLayout(im, c))
-	return p.(*plan)
-}
-
-func newLayout(im *image.Image, c *image.Closure) *plan {
-	p := &plan{typ: c.Type, size: c.Type.Size(), closure: c}
-	p.off, p.inImage = im.TypeOffset(c.Type)
-	p.ops = append(p.ops, op{kind: opEntry, n: wordSize})
-	for _, f := range c.Fields {
-		if f.Dict {
-			p.ops = append(p.ops, op{kind: opDict, off: f.Offset, n: wordSize, typ: f.Type})
-			continue
-		}
-		p.add(f.Type, f.Offset, "")
-		if _, ok := im.TypeOffset(f.Type); !ok && p.refused == nil && strings.Contains(c.Type.String(), "go.shape.") {
-			p.refused = &refusal{typ: f.Type, reason: "its type is made of type parameters and stands nowhere in the program: " +
-				"pass it through a function that is not generic"}
-		}
-	}
-	p.finish()
-	p.flat = false
-	return p
 }

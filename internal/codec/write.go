@@ -90,8 +90,8 @@ func (e *encoder) uint(v uint64) {
 }
 
 func (e *encoder) writeTypes() {
-	e.uint(uint64(len(e.types)))
-	for _, p := range e.types {
+	e.uint(uint64(len(e.types) - 1))
+	for _, p := range e.types[1:] {
 		e.uint(p.off)
 	}
 }
@@ -105,13 +105,14 @@ func (e *encoder) writeObjects() {
 			continue
 		}
 		objects++
-		if r.kind == kindClosure && e.layoutID(r.plan) == len(e.layouts) {
-			e.layouts = append(e.layouts, r.plan)
+		if r.kind == kindClosure && e.layoutID(r.whole) == len(e.layouts) {
+			e.layouts = append(e.layouts, r.whole)
 		}
 	}
 	e.uint(uint64(len(e.layouts)))
 	for _, p := range e.layouts {
-		e.writeLayout(p)
+		e.uint(uint64(len(p.wire)))
+		e.out = append(e.out, p.wire...)
 	}
 	e.uint(uint64(objects))
 	for i := range e.regions {
@@ -131,24 +132,10 @@ func (e *encoder) layoutID(p *plan) int {
 	return len(e.layouts)
 }
 
-// writeLayout tells what the receiver would have to read machine code for.
-func (e *encoder) writeLayout(p *plan) {
-	e.uint(p.closure.Entry)
-	e.uint(uint64(e.typeID(p)))
-	e.uint(uint64(len(p.closure.Fields)))
-	for _, f := range p.closure.Fields {
-		if f.Dict {
-			e.uint(0)
-			continue
-		}
-		e.uint(uint64(e.typeID(planOf(f.Type))) + 1)
-	}
-}
-
 func (e *encoder) writeObject(r *region) {
 	switch r.kind {
 	case kindClosure:
-		e.uint(uint64(e.layoutID(r.plan))<<3 | uint64(kindClosure))
+		e.uint(uint64(e.layoutID(r.whole))<<3 | uint64(kindClosure))
 	case kindMap:
 		e.uint(uint64(e.typeID(r.plan))<<3 | uint64(kindMap))
 		e.uint(uint64(r.entries.n))
@@ -193,7 +180,7 @@ func (e *encoder) contents(r *region) {
 	case kindOne, kindMany:
 		e.variables(r.whole, r.addr, r.n)
 	case kindClosure:
-		e.variables(r.plan, r.addr, 1)
+		e.variable(r.whole, r.addr)
 	case kindMap:
 		k := r.plan.mapping
 		e.variables(k.key.get(), r.entries.keys, r.entries.n)
@@ -337,21 +324,13 @@ func (e *encoder) writeString(s string) {
 const memoryOfTexts = 16
 
 func (e *encoder) writeFunction(f unsafe.Pointer) {
-	if f == nil {
-		e.uint(tagNil)
+	if f == nil || !e.isStatic(f) {
+		e.writeReference(f, functionPlan())
 		return
 	}
-	c, err := e.im.Closure(f)
-	switch {
-	case err != nil:
-		e.changed()
-	case c.Static:
-		off, _ := e.im.Locate(uintptr(f))
-		e.uint(tagStatic)
-		e.uint(off)
-	default:
-		e.writeReference(f, layoutOf(e.im, c))
-	}
+	off, _ := e.im.Locate(uintptr(f))
+	e.uint(tagStatic)
+	e.uint(off)
 }
 
 func (e *encoder) writeType(d unsafe.Pointer) {
