@@ -37,8 +37,9 @@ type Call struct {
 
 	// For the state.
 	phase      phase
-	answered   bool // has an outcome, though its function may still run
-	alone      bool // arrived when no runner was up
+	number     uint64 // in the order of arrival
+	answered   bool   // has an outcome, though its function may still run
+	alone      bool   // arrived when no runner was up
 	runner     *runner
 	arrived    time.Duration
 	granted    time.Duration

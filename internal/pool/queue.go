@@ -21,14 +21,23 @@ func (l *line) push(c *Call) {
 	l.n++
 }
 
-func (l *line) unshift(c *Call) {
-	c.phase, c.prev, c.next = waiting, nil, l.first
-	if l.first == nil {
-		l.last = c
-	} else {
-		l.first.prev = c
+// back puts a call that had been in line before to its old place.
+func (l *line) back(c *Call) {
+	next := l.first
+	for next != nil && next.number < c.number {
+		next = next.next
 	}
-	l.first = c
+	if next == nil {
+		l.push(c)
+		return
+	}
+	c.phase, c.prev, c.next = waiting, next.prev, next
+	if next.prev == nil {
+		l.first = c
+	} else {
+		next.prev.next = c
+	}
+	next.prev = c
 	l.n++
 }
 

@@ -67,14 +67,14 @@ type state struct {
 	running   int                  // calls that hold a slot
 	deadlines deadlines            // of all calls without an outcome
 
-	failed  int           // boots in a row
-	failure error         // why the last one did
-	retryAt time.Duration // no boot before
-	readyAt time.Duration // when the pool last came to have a runner
-	served  uint64        // calls that have had a slot
-	closing bool          // no new calls
-	closed  bool          // and the old ones have failed
-	nextID  func() string
+	failed   int           // boots in a row
+	failure  error         // why the last one did
+	retryAt  time.Duration // no boot before
+	readyAt  time.Duration // when the pool last came to have a runner
+	arrivals uint64        // calls that ever arrived
+	closing  bool          // no new calls
+	closed   bool          // and the old ones have failed
+	nextID   func() string
 }
 
 // action is what the pool is to do. Exactly one kind of field is set with it.
@@ -110,7 +110,8 @@ func (s *state) take() []action {
 
 // arrive takes a new call in.
 func (s *state) arrive(c *Call, now time.Duration) {
-	c.arrived, c.alone = now, s.count[ready] == 0
+	s.arrivals++
+	c.number, c.arrived, c.alone = s.arrivals, now, s.count[ready] == 0
 	if s.closing {
 		s.fail(c, ErrClosed)
 		return
@@ -151,7 +152,6 @@ func (s *state) grant(c *Call, r *runner, now time.Duration) {
 	r.calls[c] = struct{}{}
 	c.phase, c.runner, c.granted = granted, r, now
 	s.running++
-	s.served++
 	s.do(action{kind: grant, c: c, r: r})
 }
 
@@ -183,7 +183,7 @@ func (s *state) finish(c *Call, now time.Duration) {
 	s.settle(now)
 }
 
-// again puts a call that had a slot but certainly did not start back to the front of the line.
+// again puts a call that had a slot but certainly did not start back to its place in line.
 func (s *state) again(c *Call, now time.Duration) {
 	if c.phase != granted {
 		return
@@ -197,16 +197,20 @@ func (s *state) again(c *Call, now time.Duration) {
 		s.deadlines.remove(c)
 		s.fail(c, ErrClosed)
 	default:
-		s.line.unshift(c)
+		s.line.back(c)
 	}
 	s.settle(now)
 }
 
 // expire gives a call its outcome because its time is over or its caller has gone.
 func (s *state) expire(c *Call, cause error, now time.Duration) {
-	if c.answered || c.phase == over {
-		return
+	if !c.answered && c.phase != over {
+		s.giveUp(c, cause, now)
+		s.settle(now)
 	}
+}
+
+func (s *state) giveUp(c *Call, cause error, now time.Duration) {
 	err := s.timeout(c, cause, now)
 	s.deadlines.remove(c)
 	switch c.phase {
@@ -217,7 +221,6 @@ func (s *state) expire(c *Call, cause error, now time.Duration) {
 		c.answered = true
 		s.do(action{kind: cut, c: c, r: c.runner, err: err})
 	}
-	s.settle(now)
 }
 
 func (s *state) timeout(c *Call, cause error, now time.Duration) *TimeoutError {
@@ -244,26 +247,28 @@ func (s *state) fail(c *Call, err error) {
 	s.do(action{kind: fail, c: c, err: err})
 }
 
-// bootFor boots what the line and Min ask for.
+// bootFor boots what the line and min ask for.
 func (s *state) bootFor(now time.Duration) {
-	if s.closing && s.line.n == 0 || s.closed || now < s.retryAt {
-		return
-	}
-	for {
-		up := s.count[booting] + s.count[ready]
-		forLine := s.line.n > s.count[booting]*s.slots
-		forMin := up < s.min && s.count[booting] < together && !s.closing
-		if up+s.count[draining] >= s.max || !forLine && !forMin {
-			return
-		}
-		if s.failed > 0 && s.count[booting] > 0 {
-			return // one at a time until one succeeds
-		}
+	for now >= s.retryAt && s.lacksRunner() {
 		r := &runner{id: s.nextID(), calls: make(map[*Call]struct{})}
 		s.runners[r] = struct{}{}
 		s.count[booting]++
 		s.do(action{kind: boot, r: r})
 	}
+}
+
+// lacksRunner says whether the line or min asks for one more boot, and there may be one.
+func (s *state) lacksRunner() bool {
+	up := s.count[booting] + s.count[ready]
+	forLine := s.line.n > s.count[booting]*s.slots
+	forMin := up < s.min && s.count[booting] < together && !s.closing
+	switch {
+	case s.closed || up+s.count[draining] >= s.max:
+		return false
+	case s.failed > 0 && s.count[booting] > 0: // one at a time until one succeeds
+		return false
+	}
+	return forLine || forMin
 }
 
 func (s *state) move(r *runner, to stage) {
@@ -353,7 +358,7 @@ func (s *state) retireIdle(now time.Duration) {
 // tick does what is due.
 func (s *state) tick(now time.Duration) {
 	for c := s.deadlines.first(); c != nil && c.deadline <= now; c = s.deadlines.first() {
-		s.expire(c, errDeadline, now)
+		s.giveUp(c, errDeadline, now)
 	}
 	s.settle(now)
 }
@@ -371,7 +376,7 @@ func (s *state) due() (at time.Duration, ok bool) {
 	if r := s.free[0].last; r != nil && s.idleAfter >= 0 && s.count[ready] > s.min {
 		soonest(r.idleSince + s.idleAfter)
 	}
-	if s.retryAt > 0 && (s.line.n > 0 || s.count[booting]+s.count[ready] < s.min) && s.count[booting] == 0 && !s.closed {
+	if s.retryAt > 0 && s.lacksRunner() {
 		soonest(s.retryAt)
 	}
 	return at, ok
