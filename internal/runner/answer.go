@@ -41,8 +41,6 @@ const maxText = 64 << 10
 
 // answer runs one call and replies.
 func answer(in *session.Incoming, limit int64) {
-	ctx, stop := in.Context()
-	defer stop()
 	o := codec.Options{Limit: limit}
 	reply := [][]byte{{byte(Exited)}} // if the function ends its goroutine, nothing else gets here
 	defer func() { in.Reply(reply) }()
@@ -56,7 +54,7 @@ func answer(in *session.Incoming, limit int64) {
 		reply = withError(Unreadable, err, o)
 		return
 	}
-	reply = run(ctx, f, o)
+	reply = run(in.Context(), f, o)
 }
 
 func run(ctx context.Context, f Function, o codec.Options) [][]byte {

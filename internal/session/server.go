@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,11 +19,13 @@ type Server struct {
 	lease  *time.Timer // ends a session whose parent has been silent for too long
 	watch  watch       // of functions that run on the reading goroutine
 
-	mu       sync.Mutex // guards what follows; never held across I/O or handle
-	live     map[uint64]*Incoming
-	habits   map[uint64]habit
-	draining bool
-	over     bool // contexts have been cancelled; no call starts any more
+	mu           sync.Mutex // guards what follows; never held across I/O or handle
+	live         map[uint64]*Incoming
+	habits       map[uint64]habit
+	draining     bool
+	over         bool        // contexts have been cancelled; no call starts any more
+	deadlines    *time.Timer // fires at the first deadline of all calls, or before
+	nextDeadline time.Time   // when it fires; zero: it does not
 }
 
 // Incoming is one call on the runner.
@@ -32,15 +36,15 @@ type Incoming struct {
 	server *Server
 	id     uint64
 	key    uint64
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	left   time.Duration
+	ctx    callContext
 	inline bool // runs on the reading goroutine, which flushes
 }
 
 func newServer(c *carrier, l Limits) *Server {
 	v := &Server{carrier: c, limits: l, live: make(map[uint64]*Incoming), habits: make(map[uint64]habit)}
 	v.out = newOutbox(c.conn, c.done, v.end)
+	v.deadlines = time.AfterFunc(time.Hour, v.keepDeadlines)
+	v.deadlines.Stop()
 	v.watch.wake = make(chan struct{}, 1)
 	return v
 }
@@ -52,11 +56,12 @@ func (v *Server) Serve(handle func(*Incoming)) error {
 	v.handle = handle
 	v.lease = time.AfterFunc(v.limits.Silence, v.checkLease)
 	defer v.lease.Stop()
+	defer v.deadlines.Stop()
 	v.wg.Go(v.out.run)
 	v.wg.Go(v.watchInline)
 	v.wg.Go(v.read)
 	<-v.done
-	v.cancelAll(v.err)
+	v.cancelAll()
 	return v.err
 }
 
@@ -71,12 +76,43 @@ func (v *Server) Close() error {
 	return nil
 }
 
-func (v *Server) cancelAll(cause error) {
+// cancelAll ends the contexts of all calls.
+func (v *Server) cancelAll() {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.over = true
+	live := slices.Collect(maps.Values(v.live))
+	v.mu.Unlock()
+	for _, in := range live {
+		in.ctx.end(context.Canceled)
+	}
+}
+
+// keepDeadlines ends the contexts whose deadline has come.
+func (v *Server) keepDeadlines() {
+	now := time.Now()
+	var due []*Incoming
+	v.mu.Lock()
+	v.nextDeadline = time.Time{}
 	for _, in := range v.live {
-		in.cancel(cause)
+		switch d := in.ctx.deadline; {
+		case d.IsZero():
+		case !d.After(now):
+			due = append(due, in)
+		default:
+			v.armLocked(d)
+		}
+	}
+	v.mu.Unlock()
+	for _, in := range due {
+		in.ctx.end(context.DeadlineExceeded)
+	}
+}
+
+// armLocked sets the timer for a deadline, if that is before what it is set for.
+func (v *Server) armLocked(d time.Time) {
+	if v.nextDeadline.IsZero() || d.Before(v.nextDeadline) {
+		v.nextDeadline = d
+		v.deadlines.Reset(time.Until(d))
 	}
 }
 
@@ -158,13 +194,18 @@ func (v *Server) call(f wire.Frame) error {
 	if h.Size > v.limits.Message {
 		return fmt.Errorf("a call of %d bytes is over the message limit of %d", h.Size, v.limits.Message)
 	}
-	in := &Incoming{server: v, id: f.Call, key: h.Key, left: h.Left}
+	in := &Incoming{server: v, id: f.Call, key: h.Key}
+	if h.Left > 0 {
+		in.ctx.deadline = time.Now().Add(h.Left)
+	}
 	in.Data = append(make([]byte, 0, h.Size), first...)
-	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	v.mu.Lock()
 	_, twice := v.live[in.id]
 	v.live[in.id] = in
 	over := v.over
+	if h.Left > 0 {
+		v.armLocked(in.ctx.deadline)
+	}
 	v.mu.Unlock()
 	switch {
 	case twice:
@@ -211,7 +252,7 @@ func (v *Server) cancelCall(id uint64) {
 	in := v.live[id]
 	v.mu.Unlock()
 	if in != nil {
-		in.cancel(context.Canceled)
+		in.ctx.end(context.Canceled)
 	}
 }
 
@@ -222,7 +263,7 @@ func (v *Server) abandon(id uint64) {
 	delete(v.live, id)
 	v.mu.Unlock()
 	if in != nil {
-		in.cancel(context.Canceled)
+		in.ctx.end(context.Canceled)
 	}
 	v.leaveIfDrained()
 }
@@ -249,13 +290,8 @@ func (v *Server) leaveIfDrained() {
 }
 
 // Context is the context of the call's function: it ends at the call's deadline, when the
-// parent cancels the call, and when the session is over.
-func (in *Incoming) Context() (context.Context, context.CancelFunc) {
-	if in.left == 0 {
-		return in.ctx, func() {}
-	}
-	return context.WithTimeout(in.ctx, in.left)
-}
+// parent cancels the call, when the session is over, and when the call has been answered.
+func (in *Incoming) Context() context.Context { return &in.ctx }
 
 // Reply answers the call. Its slot is free then: the function must be over.
 func (in *Incoming) Reply(parts [][]byte) {
@@ -266,7 +302,7 @@ func (in *Incoming) Reply(parts [][]byte) {
 	}
 	m.head = wire.AppendResultHead(make([]byte, 0, wire.ResultHeadSize), m.size)
 	v.out.add(m)
-	in.cancel(nil)
+	in.ctx.end(context.Canceled)
 	v.mu.Lock()
 	delete(v.live, in.id)
 	drained := v.draining && len(v.live) == 0

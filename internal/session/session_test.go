@@ -23,8 +23,7 @@ func echo(in *Incoming) { in.Reply([][]byte{in.Data}) }
 
 // untilCancelled answers when its context ends, with the reason.
 func untilCancelled(in *Incoming) {
-	ctx, stop := in.Context()
-	defer stop()
+	ctx := in.Context()
 	<-ctx.Done()
 	in.Reply([][]byte{[]byte(ctx.Err().Error())})
 }

@@ -1,0 +1,88 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// callContext is the context of one call's function. Most functions are over before anybody asks whether
+// it has ended, so it makes a channel only when asked for one, and has no timer: the Server keeps all deadlines.
+type callContext struct {
+	deadline time.Time // zero: none
+
+	mu    sync.Mutex // guards what follows
+	err   error
+	done  chan struct{} // closed when err is set; made when it is asked for
+	after map[*func()]struct{}
+}
+
+// Deadline returns when the call's time is over.
+func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Done is closed when the function should end.
+func (c *callContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.err != nil {
+			close(c.done)
+		}
+	}
+	return c.done
+}
+
+// Err says why.
+func (c *callContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Value knows none.
+func (c *callContext) Value(any) any { return nil }
+
+// AfterFunc has package context derive contexts from this one without a goroutine for each.
+func (c *callContext) AfterFunc(f func()) (stop func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		c.mu.Unlock()
+		f()
+		c.mu.Lock()
+		return func() bool { return false }
+	}
+	if c.after == nil {
+		c.after = make(map[*func()]struct{})
+	}
+	c.after[&f] = struct{}{}
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_, waiting := c.after[&f]
+		delete(c.after, &f)
+		return waiting
+	}
+}
+
+// end ends the context. The first reason counts.
+func (c *callContext) end(err error) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.err = err
+	if c.done != nil {
+		close(c.done)
+	}
+	after := c.after
+	c.after = nil
+	c.mu.Unlock()
+	for f := range after {
+		(*f)()
+	}
+}
+
+var _ context.Context = (*callContext)(nil)
