@@ -17,7 +17,7 @@ const watched = 5 * time.Second
 // idle is what a process cost that did nothing.
 type idle struct {
 	pss     int // KiB, proportional set size: pages that several processes share count in parts
-	wakeups int // of all threads, while watched
+	wakeups int // of the process, while watched
 }
 
 // BenchmarkP10_IdleRunner is a runner that has answered and waits, beside a copy of the same program that only
@@ -55,10 +55,21 @@ func watchBoth(tb testing.TB, one, other int) (a, b idle) {
 	return a, b
 }
 
+// glance is how often a process is looked at. Threads that wake one another within a glance or two are one wake-up.
+const glance = 20 * time.Millisecond
+
 func watch(tb testing.TB, pid int) idle {
-	before := wakeups(tb, pid)
-	<-time.After(watched)
-	return idle{pss: pss(tb, pid), wakeups: wakeups(tb, pid) - before}
+	tick := time.NewTicker(glance)
+	defer tick.Stop()
+	woken, awake, last := 0, false, switches(tb, pid)
+	for end := time.Now().Add(watched); time.Now().Before(end); <-tick.C {
+		now := switches(tb, pid)
+		if now != last && !awake {
+			woken++
+		}
+		awake, last = now != last, now
+	}
+	return idle{pss: pss(tb, pid), wakeups: woken}
 }
 
 var (
@@ -70,8 +81,8 @@ func pss(tb testing.TB, pid int) int {
 	return number(tb, pssLine, fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 }
 
-// wakeups returns how often all threads of a process have gone to sleep so far.
-func wakeups(tb testing.TB, pid int) (n int) {
+// switches returns how often all threads of a process have gone to sleep so far.
+func switches(tb testing.TB, pid int) (n int) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil || len(files) == 0 {
 		tb.Errorf("no threads of process %d: %v", pid, err)
