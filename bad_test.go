@@ -131,9 +131,9 @@ func TestF17_OtherProgramsAreRefused(t *testing.T) {
 		script string
 		want   string
 	}{
-		"garbage":      {"echo this is no frame at all, is it >&3; sleep 10", "not a flame program"},
-		"exits":        {"echo the last words >&2; exit 4", "exit code 4"},
-		"kills itself": {"kill -9 $$", "killed"},
+		"garbage":       {"echo this is no frame at all, is it >&3; sleep 10", "not a flame program"},
+		"exits":         {"echo the last words >&2; exit 4", "exit code 4"},
+		"kills itself":  {"kill -9 $$", "killed"},
 		"another build": {hello(`{"flame":1,"runner":"x","build":"another/build","pid":1}`) + "; sleep 10", `build "another/build"`},
 	} {
 		t.Run(name, func(t *testing.T) {
