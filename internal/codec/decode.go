@@ -32,7 +32,8 @@ type decoder struct {
 	objects   []object
 	texts     []string
 	sentinels []sentinel
-	owed      int // least bytes that the objects so far take in the rest of the message
+	errors    []*error // to be checked
+	owed      int      // least bytes that the objects so far take in the rest of the message
 }
 
 var decoders = sync.OnceValue(func() *sync.Pool {
@@ -46,15 +47,16 @@ func newDecoder(im *image.Image, data []byte, trust Trust) *decoder {
 }
 
 func (d *decoder) release() {
-	if cap(d.objects) > kept || cap(d.texts) > kept || cap(d.sentinels) > kept {
+	if cap(d.objects) > kept || cap(d.texts) > kept || cap(d.sentinels) > kept || cap(d.errors) > kept {
 		return
 	}
 	clear(d.objects)
 	clear(d.texts)
 	clear(d.sentinels)
+	clear(d.errors)
 	*d = decoder{
 		types: d.types[:0], layouts: d.layouts[:0], objects: d.objects[:0],
-		texts: d.texts[:0], sentinels: d.sentinels[:0],
+		texts: d.texts[:0], sentinels: d.sentinels[:0], errors: d.errors[:0],
 	}
 	decoders().Put(d)
 }
@@ -247,7 +249,9 @@ func (d *decoder) copied(o *object, first bool, root *plan, base unsafe.Pointer)
 	if o.kind != kindOne {
 		o.n = d.count(least)
 	}
-	d.owed += least * o.n
+	if o.kind == kindMap || !o.plan.flat {
+		d.owed += least * o.n
+	}
 	if d.err != nil || d.owed > len(d.data) {
 		d.fail("the objects do not fit in %d bytes", len(d.data))
 		return
@@ -257,9 +261,28 @@ func (d *decoder) copied(o *object, first bool, root *plan, base unsafe.Pointer)
 		o.base = o.plan.mapping.make(o.plan, o.n)
 	case first && o.kind == kindOne && o.plan == root:
 		o.base = base
+	case o.plan.flat && o.plan.checks == nil && o.n > cloned/max(int(o.plan.size), 1):
+		o.base = d.clone(o.plan.size * uintptr(o.n))
+		return
 	default:
 		o.base = o.plan.allocate(o.n)
 	}
+	if o.kind != kindMap && o.plan.flat {
+		d.variables(o.plan, o.base, o.n)
+	}
+}
+
+// cloned is above which size flat memory is not zeroed before it is filled.
+const cloned = 1 << 10
+
+// clone returns a copy of the next n bytes, for variables without pointers. They need no true type: the garbage
+// collector has nothing to find in them, and memory of this size is aligned for all of them.
+func (d *decoder) clone(n uintptr) unsafe.Pointer {
+	b := d.bytes(uint64(n))
+	if b == nil {
+		return nil
+	}
+	return unsafe.Pointer(unsafe.SliceData(append([]byte(nil), b...)))
 }
 
 // static returns the address of a package-level variable.

@@ -20,26 +20,46 @@ const (
 	kindOwn                       // declared with Register: the receiver takes its own
 )
 
-// region is memory that the value reaches.
+// region is memory that the value reaches. There may be millions, so it is kept small.
 type region struct {
 	addr  unsafe.Pointer
 	plan  *plan
-	count int // variables in a row, or entries of a map
-	reach int // how many there are room for, a slice's capacity
-	from  int32
-	kind  regionKind
-	where unsafe.Pointer // in the region from: what leads here
+	count int // variables in a row; of the whole object once they are merged
+	reach int // how many there is room for: a slice's capacity
 
+	whole *plan // of the object that this leader has become; of a closure, its layout
+	more  *more // of a map, and of what is declared
+
+	at     uint32 // where in the region from it was that led here
+	from   int32
 	leader int32 // the region whose object this one is in; itself if it is the object
 	object int32 // the leader's number in the message
-	whole  *plan // the object that this leader has become: n variables in a row; of a closure, its layout
-	n      int
+	kind   regionKind
+}
 
-	entries *entries // of a map
+// more is what few regions have.
+type more struct {
+	entries entries
 	own     *registered
 }
 
 func (r *region) size() uintptr { return r.plan.size * uintptr(r.count) }
+
+// offset says where in a region an address is, for the path in errors.
+func (e *encoder) offset(in int32, at unsafe.Pointer) uint32 {
+	if in < 0 || e.regions[in].kind == kindMap {
+		return 0
+	}
+	return uint32(uintptr(at) - uintptr(e.regions[in].addr))
+}
+
+// place is the inverse of offset.
+func (e *encoder) place(in int32, off uint32) unsafe.Pointer {
+	if in < 0 {
+		return nil
+	}
+	return unsafe.Add(e.regions[in].addr, off)
+}
 
 // span is a part of a region that has to be looked at.
 type span struct {
@@ -56,8 +76,8 @@ type encoder struct {
 	types   []*plan
 	typeIDs map[*plan]int
 	layouts []*plan
-	order   []place
-	dealt   []place // for sort
+	order   []spot
+	dealt   []spot // for sort
 	texts   []text
 	bytes   int64 // about how long the message will be
 	biggest biggest
@@ -126,7 +146,7 @@ func (e *encoder) collect(base unsafe.Pointer, p *plan) {
 		e.work = e.work[:len(e.work)-1]
 		r := &e.regions[s.region]
 		if r.kind == kindMap {
-			en, kind := r.entries, r.plan.mapping
+			en, kind := &r.more.entries, r.plan.mapping
 			e.scan(kind.key.get(), en.keys, 0, en.n, s.region)
 			e.scan(kind.elem.get(), en.elems, 0, en.n, s.region)
 			continue
@@ -165,7 +185,7 @@ func (e *encoder) later(i int32, from, to int) {
 	r := &e.regions[i]
 	size := int64(r.plan.size) * int64(to-from)
 	if size > e.biggest.size {
-		e.biggest = biggest{size, r.from, r.where}
+		e.biggest = biggest{size, r.from, e.place(r.from, r.at)}
 	}
 	e.bytes += size + 8
 	if r.kind != kindMap && (r.plan.flat || e.glance > 0 && len(e.regions) > e.glance) {
@@ -236,7 +256,7 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 		return
 	}
 	if own := registry().find(to, p.typ); own != nil {
-		e.region(region{addr: to, plan: p, count: 1, from: in, where: at, kind: kindOwn, own: own})
+		e.region(region{addr: to, plan: p, count: 1, from: in, at: e.offset(in, at), kind: kindOwn, more: &more{own: own}})
 		return
 	}
 	if p.refused != nil {
@@ -249,14 +269,14 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 	if p.typ == locationType {
 		prepareLocal(to)
 	}
-	e.region(region{addr: to, plan: p, count: 1, reach: 1, from: in, where: at})
+	e.region(region{addr: to, plan: p, count: 1, reach: 1, from: in, at: e.offset(in, at)})
 }
 
 // refusePointer looks for another way than to copy what cannot be copied.
 func (e *encoder) refusePointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
 	if _, r := e.im.Locate(uintptr(to)); r == image.Writable && p.inImage {
 		e.typeID(p)
-		e.region(region{addr: to, plan: p, count: 1, from: in, where: at, kind: kindStatic})
+		e.region(region{addr: to, plan: p, count: 1, from: in, at: e.offset(in, at), kind: kindStatic})
 		return
 	}
 	e.err = e.sendError(in, at, p, registry().advice(to, p))
@@ -270,7 +290,7 @@ func (e *encoder) slice(s *sliceHeader, p *plan, in int32, at unsafe.Pointer) {
 		e.refuse(in, at, p)
 		return
 	}
-	e.region(region{addr: s.data, plan: p, count: s.len, reach: s.cap, from: in, where: at, kind: kindMany})
+	e.region(region{addr: s.data, plan: p, count: s.len, reach: s.cap, from: in, at: e.offset(in, at), kind: kindMany})
 }
 
 func (e *encoder) face(o *op, at unsafe.Pointer, in int32) {
@@ -293,7 +313,7 @@ func (e *encoder) face(o *op, at unsafe.Pointer, in int32) {
 			e.string(*(*string)(w[1]), in, at)
 		}
 	case p.size > 0:
-		e.region(region{addr: w[1], plan: p, count: 1, reach: 1, from: in, where: at})
+		e.region(region{addr: w[1], plan: p, count: 1, reach: 1, from: in, at: e.offset(in, at)})
 	}
 }
 
@@ -312,7 +332,7 @@ func (e *encoder) function(f unsafe.Pointer, in int32, at unsafe.Pointer) {
 		return
 	}
 	p := layoutOf(e.im, c)
-	i := e.region(region{addr: f, plan: functionPlan(), whole: p, count: 1, from: in, where: at, kind: kindClosure})
+	i := e.region(region{addr: f, plan: functionPlan(), whole: p, count: 1, from: in, at: e.offset(in, at), kind: kindClosure})
 	if p.refused != nil {
 		e.refuse(i, nil, p)
 	}
@@ -333,7 +353,7 @@ func (e *encoder) mapped(m unsafe.Pointer, p *plan, in int32, at unsafe.Pointer)
 	}
 	e.typeID(p)
 	k := p.mapping
-	r := region{addr: m, plan: p, from: in, where: at, kind: kindMap, entries: new(entries)}
+	r := region{addr: m, plan: p, from: in, at: e.offset(in, at), kind: kindMap, more: new(more)}
 	i := e.region(r)
 	for _, part := range []*plan{k.key.get(), k.elem.get()} {
 		if part.refused != nil {
@@ -344,10 +364,10 @@ func (e *encoder) mapped(m unsafe.Pointer, p *plan, in int32, at unsafe.Pointer)
 	if e.glance > 0 {
 		return
 	}
-	r.entries.read(p, m)
-	e.regions[i].count = r.entries.n
-	e.bytes += int64(r.entries.n) * int64(k.key.get().size+k.elem.get().size)
-	e.later(i, 0, r.entries.n)
+	r.more.entries.read(p, m)
+	e.regions[i].count = r.more.entries.n
+	e.bytes += int64(r.more.entries.n) * int64(k.key.get().size+k.elem.get().size)
+	e.later(i, 0, r.more.entries.n)
 }
 
 // typeID gives a type a number in the message.

@@ -113,7 +113,25 @@ type panickyError struct{ ch chan int }
 func (panickyError) Error() string { panic("no text") }
 
 func TestErrorThatPanics_becomesText(t *testing.T) {
-	if err := returnError(t, panickyError{}); !strings.Contains(err.Error(), "Error method panicked: no text") {
+	if err := returnError(t, panickyError{}); !strings.Contains(err.Error(), "its Error method panics") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestHostileErrors_areRefused(t *testing.T) {
+	// given errors that would hurt whoever asks them
+	circle := &crossedError{text: "circle"}
+	circle.wrapped = []error{circle}
+	for _, err := range []error{circle, (*fs.PathError)(nil), errors.Join(io.EOF, (*codeError)(nil))} {
+		// when they come from a runner that does not use EncodeError
+		v := struct{ err error }{err}
+		msg, failed := Encode(&v, Options{})
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		// then they are not taken
+		if Decode(join(msg), &v, Untrusted) == nil {
+			t.Errorf("a %T was taken", err)
+		}
 	}
 }

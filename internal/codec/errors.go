@@ -28,6 +28,47 @@ func (d *decoder) identify(s sentinel) {
 	}
 }
 
+// errorSteps is how many steps the check of the errors in one message may take.
+const errorSteps = 1 << 16
+
+// checkError makes sure that an error from untrusted bytes can be asked what it says and what it wraps: that it does
+// not wrap itself, and is not a nil pointer whose methods panic.
+func (d *decoder) checkError(err error, steps *int) {
+	todo := []error{err}
+	var seen []error
+	for len(todo) > 0 {
+		if *steps--; *steps < 0 {
+			d.fail("an error wraps itself, or too much")
+			return
+		}
+		err := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		wrapped, ok := asked(func() []error { return unwrapped(err) })
+		if !ok {
+			d.fail("the Unwrap method of a %T panics", err)
+			return
+		}
+		seen = append(seen, err)
+		for _, w := range wrapped {
+			if w != nil {
+				todo = append(todo, w)
+			}
+		}
+	}
+	for _, err := range seen {
+		if _, ok := asked(err.Error); !ok {
+			d.fail("the Error method of a %T panics", err)
+			return
+		}
+	}
+}
+
+// asked calls a method; false if it panics.
+func asked[T any](method func() T) (answer T, ok bool) {
+	defer func() { ok = recover() == nil }()
+	return method(), true
+}
+
 // crossedError stands for an error that cannot cross itself: it says the same and wraps the same.
 type crossedError struct {
 	text    string
@@ -86,21 +127,20 @@ func survives(im *image.Image, err error, o Options) bool {
 	return Decode(data, &back, Untrusted) == nil
 }
 
-func textOf(err error) (text string) {
-	defer func() {
-		if v := recover(); v != nil {
-			text = fmt.Sprintf("(%T: its Error method panicked: %v)", err, v)
-		}
-	}()
-	return err.Error()
+func textOf(err error) string {
+	if text, ok := asked(err.Error); ok {
+		return text
+	}
+	return fmt.Sprintf("(%T: its Error method panics)", err)
 }
 
-func unwrap(err error) (wrapped []error) {
-	defer func() {
-		if recover() != nil { // a broken Unwrap method wraps nothing
-			wrapped = nil
-		}
-	}()
+// unwrap returns what an error wraps. A broken Unwrap method wraps nothing.
+func unwrap(err error) []error {
+	wrapped, _ := asked(func() []error { return unwrapped(err) })
+	return wrapped
+}
+
+func unwrapped(err error) []error {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return many.Unwrap()
 	}

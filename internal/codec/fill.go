@@ -9,7 +9,9 @@ import (
 func (d *decoder) fill(o *object) {
 	switch o.kind {
 	case kindOne, kindMany:
-		d.variables(o.plan, o.base, o.n)
+		if !o.plan.flat { // or it is filled already
+			d.variables(o.plan, o.base, o.n)
+		}
 	case kindClosure:
 		d.variables(o.plan, o.base, 1)
 	case kindMap:
@@ -35,6 +37,12 @@ func (d *decoder) finish() {
 	for i := range d.objects {
 		if o := &d.objects[i]; d.err == nil && o.kind == kindMap {
 			d.enter(o)
+		}
+	}
+	steps := errorSteps
+	for _, at := range d.errors {
+		if d.err == nil && *at != nil {
+			d.checkError(*at, &steps)
 		}
 	}
 	if d.err == nil && len(d.data) > 0 {
@@ -242,6 +250,9 @@ func (d *decoder) face(o *op, at unsafe.Pointer) {
 		return
 	}
 	d.faceValue(p, t, (tag-faceFirst)&3, at)
+	if o.typ == errorType && d.trust != Trusted {
+		d.errors = append(d.errors, (*error)(at))
+	}
 }
 
 // faceValue reads what an interface holds. The interface's type word is set last, so that it is always whole.

@@ -13,10 +13,10 @@ func (e *encoder) merge() {
 		r := &e.regions[i]
 		r.leader = int32(i)
 		if r.kind != kindClosure {
-			r.whole, r.n = r.plan, r.count
+			r.whole = r.plan
 		}
 		if r.kind <= kindMany && r.size() > 0 {
-			e.order = append(e.order, place{uintptr(r.addr), r.size(), int32(i)})
+			e.order = append(e.order, spot{uintptr(r.addr), r.size(), int32(i)})
 		}
 	}
 	e.sort()
@@ -29,7 +29,7 @@ func (e *encoder) merge() {
 		case e.join(last, i):
 			e.regions[i].leader = last
 		default:
-			e.err = e.sendError(e.regions[i].from, e.regions[i].where, e.regions[i].plan,
+			e.err = e.sendError(e.regions[i].from, e.place(e.regions[i].from, e.regions[i].at), e.regions[i].plan,
 				"it overlaps other captured memory of type "+e.regions[last].plan.typ.String()+
 					" in a way that only package unsafe can make: capture one of them")
 			return
@@ -44,8 +44,8 @@ func (e *encoder) merge() {
 	}
 }
 
-// place is where a region lies.
-type place struct {
+// spot is where a region lies.
+type spot struct {
 	addr, size uintptr
 	region     int32
 }
@@ -72,14 +72,14 @@ func (e *encoder) sort() {
 	}
 }
 
-func (a place) before(b place) bool {
+func (a spot) before(b spot) bool {
 	return a.addr < b.addr || a.addr == b.addr && a.size > b.size
 }
 
 // deal orders the regions by one digit and leaves those with the same digit in their order.
 func (e *encoder) deal(low uintptr, shift int) {
 	var starts [1 << digits]int32
-	digit := func(at place) uintptr { return (at.addr - low) >> shift & (1<<digits - 1) }
+	digit := func(at spot) uintptr { return (at.addr - low) >> shift & (1<<digits - 1) }
 	for _, at := range e.order {
 		starts[digit(at)]++
 	}
@@ -101,7 +101,7 @@ func (e *encoder) deal(low uintptr, shift int) {
 func (e *encoder) touches(o, i int32) bool {
 	a, b := &e.regions[o], &e.regions[i]
 	off := uintptr(b.addr) - uintptr(a.addr)
-	end := a.whole.size * uintptr(a.n)
+	end := a.whole.size * uintptr(a.count)
 	return off < end || off == end && a.whole == b.plan && off < a.whole.size*uintptr(a.reach)
 }
 
@@ -109,23 +109,23 @@ func (e *encoder) touches(o, i int32) bool {
 func (e *encoder) join(o, i int32) bool {
 	a, b := &e.regions[o], &e.regions[i]
 	off := uintptr(b.addr) - uintptr(a.addr)
-	if holds(a.whole.typ, a.n, off, b.plan.typ, b.count) {
+	if holds(a.whole.typ, a.count, off, b.plan.typ, b.count) {
 		if a.whole == b.plan {
 			a.reach = max(a.reach, int(off/a.whole.size)+b.reach)
 		}
 		return true
 	}
-	if off == 0 && holds(b.plan.typ, b.count, 0, a.whole.typ, a.n) {
-		a.whole, a.n, a.reach = b.plan, b.count, b.reach
+	if off == 0 && holds(b.plan.typ, b.count, 0, a.whole.typ, a.count) {
+		a.whole, a.count, a.reach = b.plan, b.count, b.reach
 		return true
 	}
-	pa, na, reach := elements(a.whole, a.n, a.reach)
+	pa, na, reach := elements(a.whole, a.count, a.reach)
 	pb, nb, further := elements(b.plan, b.count, b.reach)
 	if pa != pb || off%pa.size != 0 {
 		return false
 	}
 	first := int(off / pa.size)
-	a.whole, a.n, a.reach = pa, max(na, first+nb), max(reach, first+further)
+	a.whole, a.count, a.reach = pa, max(na, first+nb), max(reach, first+further)
 	return true
 }
 

@@ -79,7 +79,7 @@ func (e *encoder) steps(in int32, at unsafe.Pointer) (steps []string) {
 	for n := 0; in >= 0 && n < 1000; n++ {
 		r := &e.regions[in]
 		steps = append(steps, r.step(at)...)
-		in, at = r.from, r.where
+		in, at = r.from, e.place(r.from, r.at)
 	}
 	slices.Reverse(steps)
 	return steps

@@ -42,8 +42,15 @@ type point struct {
 func TestPlainValues_arriveEqual(t *testing.T) {
 	n := 7
 	values := []any{
-		1, "text", 2.5, true, []int{1, 2, 3}, []string{"a", ""}, point{1, 2, "p", true}, &point{3, 4, "q", false},
-		map[string]int{"a": 1}, map[point]*int{{x: 1}: &n}, [3]string{"a", "b", "c"}, [9]*int{1: &n, 8: &n},
+		1, "text", 2.5, true,
+		[]int{1, 2, 3},
+		[]string{"a", ""},
+		point{1, 2, "p", true},
+		&point{3, 4, "q", false},
+		map[string]int{"a": 1},
+		map[point]*int{{x: 1}: &n},
+		[3]string{"a", "b", "c"},
+		[9]*int{1: &n, 8: &n},
 	}
 	for _, v := range values {
 		t.Run(reflect.TypeOf(v).String(), func(t *testing.T) {

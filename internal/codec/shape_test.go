@@ -156,10 +156,19 @@ func TestMaps_ofManyTypes(t *testing.T) {
 	}
 	n := 3
 	values := []any{
-		map[string]string{"a": "b"}, map[int]string{1: "x"}, map[celsius][]int{1.5: {1}}, map[any]any{1: "a", "b": 2.5, key{"x", 3}: nil},
-		map[key]map[string]*int{{"k", "v"}: {"n": &n}}, map[[2]string]bool{{"a", "b"}: true}, map[string]struct{}{"only": {}},
-		map[struct{}]int{{}: 1}, map[bool]error{true: nil}, map[string]any{"list": []any{1, "two", map[string]any{"three": 3.0}}},
-		map[*int]string{}, map[int]int{1: 2}, map[uint8]celsius{3: 4},
+		map[string]string{"a": "b"},
+		map[int]string{1: "x"},
+		map[celsius][]int{1.5: {1}},
+		map[any]any{1: "a", "b": 2.5, key{"x", 3}: nil},
+		map[key]map[string]*int{{"k", "v"}: {"n": &n}},
+		map[[2]string]bool{{"a", "b"}: true},
+		map[string]struct{}{"only": {}},
+		map[struct{}]int{{}: 1},
+		map[bool]error{true: nil},
+		map[string]any{"list": []any{1, "two", map[string]any{"three": 3.0}}},
+		map[*int]string{},
+		map[int]int{1: 2},
+		map[uint8]celsius{3: 4},
 	}
 	for _, v := range values {
 		t.Run(reflect.TypeOf(v).String(), func(t *testing.T) {

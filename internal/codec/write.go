@@ -138,22 +138,26 @@ func (e *encoder) writeObject(r *region) {
 		e.uint(uint64(e.layoutID(r.whole))<<3 | uint64(kindClosure))
 	case kindMap:
 		e.uint(uint64(e.typeID(r.plan))<<3 | uint64(kindMap))
-		e.uint(uint64(r.entries.n))
+		e.uint(uint64(r.more.entries.n))
 	case kindStatic:
 		e.uint(uint64(e.typeID(r.plan))<<3 | uint64(kindStatic))
 		off, _ := e.im.Locate(uintptr(r.addr))
 		e.uint(off)
 	case kindOwn:
 		e.uint(uint64(kindOwn))
-		e.uint(uint64(len(r.own.name)))
-		e.out = append(e.out, r.own.name...)
+		e.uint(uint64(len(r.more.own.name)))
+		e.out = append(e.out, r.more.own.name...)
 	default:
-		if r.n == 1 {
-			e.uint(uint64(e.typeID(r.whole))<<3 | uint64(kindOne))
-			return
+		id := uint64(e.typeID(r.whole)) << 3
+		if r.count == 1 {
+			e.uint(id | uint64(kindOne))
+		} else {
+			e.uint(id | uint64(kindMany))
+			e.uint(uint64(r.count))
 		}
-		e.uint(uint64(e.typeID(r.whole))<<3 | uint64(kindMany))
-		e.uint(uint64(r.n))
+		if r.whole.flat { // nothing in it has to wait until the receiver has all objects
+			e.variables(r.whole, r.addr, r.count)
+		}
 	}
 }
 
@@ -163,7 +167,7 @@ func (e *encoder) ref(i int32, shift uintptr) {
 	o := &e.regions[r.leader]
 	start := o.addr
 	if o.kind == kindOwn {
-		start = o.own.start(r.addr)
+		start = o.more.own.start(r.addr)
 	}
 	off := uintptr(r.addr) + shift - uintptr(start)
 	if off == 0 {
@@ -178,13 +182,15 @@ func (e *encoder) ref(i int32, shift uintptr) {
 func (e *encoder) contents(r *region) {
 	switch r.kind {
 	case kindOne, kindMany:
-		e.variables(r.whole, r.addr, r.n)
+		if !r.whole.flat {
+			e.variables(r.whole, r.addr, r.count)
+		}
 	case kindClosure:
 		e.variable(r.whole, r.addr)
 	case kindMap:
 		k := r.plan.mapping
-		e.variables(k.key.get(), r.entries.keys, r.entries.n)
-		e.variables(k.elem.get(), r.entries.elems, r.entries.n)
+		e.variables(k.key.get(), r.more.entries.keys, r.more.entries.n)
+		e.variables(k.elem.get(), r.more.entries.elems, r.more.entries.n)
 	}
 }
 
@@ -290,7 +296,7 @@ func (e *encoder) writeSlice(s *sliceHeader, p *plan) {
 	}
 	e.ref(i, 0)
 	o := &e.regions[e.regions[i].leader]
-	room := (uintptr(o.addr) + o.whole.size*uintptr(o.n) - uintptr(s.data)) / p.size
+	room := (uintptr(o.addr) + o.whole.size*uintptr(o.count) - uintptr(s.data)) / p.size
 	if s.len > int(room) {
 		e.changed()
 	}
