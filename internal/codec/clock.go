@@ -20,11 +20,7 @@ type timeMemory struct {
 
 // location returns what the time at an address says of its zone: nil for UTC.
 func location(at unsafe.Pointer) unsafe.Pointer {
-	l := (*timeMemory)(at).location
-	if l == time.UTC {
-		return nil
-	}
-	return unsafe.Pointer(l)
+	return unsafe.Pointer((*timeMemory)(at).location)
 }
 
 // prepareLocal has package time read the zone files for Local, which it puts off until it needs them.

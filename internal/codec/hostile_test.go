@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // result is what a runner may return: something of everything.
@@ -149,6 +151,85 @@ func TestHostileTypes_areRefused(t *testing.T) {
 		if err := Decode(join(msg), &back, Trusted); err != nil {
 			t.Errorf("a parent's %T was refused: %v", v, err)
 		}
+	}
+}
+
+// disguise sends a value as one of another type.
+func disguise[T any](t *testing.T, v any) error {
+	t.Helper()
+	msg, err := Encode(v, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back T
+	return Decode(join(msg), &back, Untrusted)
+}
+
+func TestHostileMemory_isNoValueOfItsType(t *testing.T) {
+	type boolAndText struct {
+		ok   bool
+		text string
+	}
+	type byteAndText struct {
+		ok   uint8
+		text string
+	}
+	type instant struct {
+		wall, ext uint64
+		zone      *time.Location
+	}
+	for name, err := range map[string]error{
+		"bool":        disguise[bool](t, ptr(uint8(2))),
+		"bools":       disguise[[9]bool](t, &[9]uint8{8: 2}),
+		"bool beside": disguise[boolAndText](t, &byteAndText{2, "x"}),
+		"monotonic":   disguise[time.Time](t, &instant{wall: 1 << 63}),
+		"nanoseconds": disguise[time.Time](t, &instant{wall: 1_000_000_000}),
+	} {
+		if err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	for name, err := range map[string]error{
+		"bool":        disguise[bool](t, ptr(uint8(1))),
+		"bools":       disguise[[9]bool](t, &[9]uint8{8: 1}),
+		"bool beside": disguise[boolAndText](t, &byteAndText{1, "x"}),
+		"time":        disguise[time.Time](t, &instant{wall: 1}),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestHostileKeys_areNoPanic(t *testing.T) {
+	p := planOf(reflect.TypeFor[map[any]int16]())
+	m := map[any]int16{}
+	keys, elems := []any{1, []int{1}}, []int16{1, 2}
+	en := &entries{unsafe.Pointer(&keys[0]), unsafe.Pointer(&elems[0]), 2}
+	if err := p.mapping.fill(p, *word(unsafe.Pointer(&m)), en); err == nil || m[1] != 1 {
+		t.Errorf("got %v, %v", err, m)
+	}
+}
+
+func TestHostileZone_isRefused(t *testing.T) {
+	// given a zone that refers to a part that it does not have
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip("no zone files here: ", err)
+	}
+	at := time.Now().In(zone)
+	msg, err := Encode(&at, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := cross(t, zone, Trusted)
+	changes := reflect.ValueOf(copied).Elem().FieldByName("tx").Index(3).FieldByName("index")
+	*(*uint8)(changes.Addr().UnsafePointer()) = 200
+	if disguise[*time.Location](t, &copied) == nil {
+		t.Error("taken")
+	}
+	if Decode(join(msg), &at, Untrusted) != nil {
+		t.Error("a good one is refused")
 	}
 }
 
