@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +19,12 @@ type live struct {
 	retire  func()
 	inst    backend.Instance // set by the runner's goroutine before it is ready
 	session *session.Session // likewise
+	known   chan struct{}    // closed when it is known why it is gone
+	why     error            // nil: it was told to leave
 }
 
 func newLive(r *runner) *live {
-	l := &live{runner: r, leave: make(chan struct{})}
+	l := &live{runner: r, leave: make(chan struct{}), known: make(chan struct{})}
 	l.retire = sync.OnceFunc(func() { close(l.leave) })
 	return l
 }
@@ -33,22 +36,28 @@ const (
 	insist = 200 * time.Millisecond
 )
 
+// errToldToLeave is in the log only.
+var errToldToLeave = errors.New("it was told to leave")
+
 // run takes a runner from its boot to its end.
-func (p *Pool) run(r *runner) {
-	l := p.liveOf(r)
+func (p *Pool) run(l *live) {
+	r := l.runner
 	if err := p.boot(l); err != nil {
 		p.config.Logger.Warn("flame: runner did not come up", "pool", p.config.Name, "runner", r.id, "error", err.Err)
 		p.event(nil, func(now time.Duration) {
 			err.Attempts = p.state.failed + 1
 			p.state.bootFailed(r, err, now)
+			if p.failure == nil {
+				p.failure = err
+			}
 			delete(p.live, r)
 		})
 		return
 	}
 	p.config.Logger.Info("flame: runner is up", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID())
 	p.event(nil, func(now time.Duration) { p.state.up(r, now) })
-	why := p.attend(l)
-	p.config.Logger.Info("flame: runner is gone", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID(), "why", why)
+	p.attend(l)
+	p.config.Logger.Info("flame: runner is gone", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID(), "why", cmp.Or(l.why, errToldToLeave))
 	p.event(nil, func(now time.Duration) {
 		p.state.ended(r, now)
 		delete(p.live, r)
@@ -109,25 +118,22 @@ func (l *live) isDone(within time.Duration) bool {
 	}
 }
 
-// attend waits until a runner is lost, or lets it leave, and returns why it is gone.
-func (p *Pool) attend(l *live) (why string) {
+// attend waits until a runner is lost or is to leave, and sees it off.
+func (p *Pool) attend(l *live) {
 	select {
 	case <-l.leave:
 	case <-l.session.Done():
 	case <-l.inst.Done():
 	case <-p.cut:
 	}
-	switch cause := l.cause(); {
-	case cause != nil:
-		why = cause.Error()
-	default:
-		why = "it was told to leave"
+	p.event(nil, func(now time.Duration) { p.state.lost(l.runner, now) })
+	l.why = p.cause(l)
+	close(l.known)
+	if l.why == nil {
 		p.sayGoodbye(l)
 	}
-	p.event(nil, func(now time.Duration) { p.state.lost(l.runner, now) })
 	l.session.Close()
 	l.stop(insist)
-	return why
 }
 
 // sayGoodbye gives a runner without calls the time to clean up and leave.
@@ -148,33 +154,34 @@ func (l *live) stop(patience time.Duration) {
 	l.inst.Stop(ctx)
 }
 
-// cause says how a runner was lost: how its instance ended, if it has, else how the session did; nil if it is alive.
-func (l *live) cause() error {
+// cause says how a runner was lost; nil if it is alive. What ended a connection says little, so the instance has a
+// moment to say how it ended.
+func (p *Pool) cause(l *live) error {
+	err := l.session.Err()
+	if err != nil {
+		wait := time.NewTimer(lastWords)
+		defer wait.Stop()
+		select {
+		case <-l.inst.Done():
+		case <-wait.C:
+		case <-p.cut:
+		}
+	}
 	select {
 	case <-l.inst.Done():
-		if err := l.inst.Err(); err != nil {
-			return err
+		if exit := l.inst.Err(); exit != nil {
+			return exit
 		}
 		return &backend.ExitError{Code: 0}
 	default:
-		return l.session.Err()
+		return err
 	}
 }
 
-// lostError waits a moment for the instance to say how it ended, unless the pool itself ends it.
-func (p *Pool) lostError(l *live) *LostError {
-	wait := time.NewTimer(lastWords)
-	defer wait.Stop()
-	e := &LostError{Runner: l.runner.id, Started: true, Cause: ErrClosed}
-	select {
-	case <-l.inst.Done():
-		e.Cause = l.cause()
-	case <-p.cut:
-	case <-wait.C:
-		e.Cause = l.cause()
-	}
-	e.Output = output(l.inst)
-	return e
+// lostError waits until it is known why a runner is gone. A runner with calls that is well is cut off by Close.
+func (l *live) lostError() *LostError {
+	<-l.known
+	return &LostError{Runner: l.runner.id, Started: true, Cause: cmp.Or(l.why, ErrClosed), Output: output(l.inst)}
 }
 
 func output(i backend.Instance) []byte {

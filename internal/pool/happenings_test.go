@@ -33,6 +33,9 @@ func (w *world) comeUp(r *runner) {
 	w.failed = 0
 	w.at[r].stage, w.at[r].idleSince = ready, w.now
 	w.event(func(now time.Duration) { w.s.up(r, now) })
+	if w.closed && w.at[r].stage == ready {
+		w.Fatal("a runner that came up after close stays")
+	}
 }
 
 func (w *world) bootFailed() {

@@ -44,12 +44,13 @@ type Pool struct {
 	cutNow func()
 	filled chan struct{} // one token when Min runners are up, or one could not boot
 
-	mu    sync.Mutex // guards what follows; never held while anything may block
-	state *state
-	live  map[*runner]*live
-	timer *time.Timer
-	armed time.Duration // when timer fires; 0: it does not
-	empty chan struct{} // closed when the pool is closing and no runner is left
+	mu      sync.Mutex // guards what follows; never held while anything may block
+	state   *state
+	live    map[*runner]*live
+	timer   *time.Timer
+	armed   time.Duration // when timer fires; 0: it does not
+	failure error         // the first boot's that failed
+	empty   chan struct{} // closed when the pool is closing and no runner is left
 }
 
 // Open boots Min runners and returns the pool. If one does not come up, the others are stopped, and the error
@@ -102,7 +103,7 @@ func idPrefix(name string) string {
 func (p *Pool) fill(ctx context.Context) error {
 	for {
 		p.mu.Lock()
-		up, err := p.state.count[ready] >= p.config.Min, p.state.failure
+		up, err := p.state.count[ready] >= p.config.Min, p.failure
 		p.mu.Unlock()
 		switch {
 		case err != nil:
@@ -224,7 +225,11 @@ func (p *Pool) event(self *Call, decide func(now time.Duration)) {
 	for _, a := range actions {
 		switch {
 		case a.kind == boot:
-			p.live[a.r] = newLive(a.r)
+			l := newLive(a.r)
+			p.live[a.r] = l
+			p.wg.Go(func() { p.run(l) }) // under the lock, so that Close waits for it or it is not begun
+		case a.kind == retire:
+			p.live[a.r].retire()
 		case a.kind == grant:
 			a.c.sent, a.c.on, a.c.Runner = false, p.live[a.r], a.r.id
 			if a.c.synced && a.c != self {
@@ -257,7 +262,7 @@ func (p *Pool) tick() {
 }
 
 func (p *Pool) signalLocked() {
-	if p.state.count[ready] >= p.config.Min || p.state.failure != nil {
+	if p.state.count[ready] >= p.config.Min || p.failure != nil {
 		select {
 		case p.filled <- struct{}{}:
 		default:
@@ -282,10 +287,6 @@ func (p *Pool) perform(a action) {
 		p.finish(a.c, a.err)
 	case cut:
 		p.abandon(a.c, a.err)
-	case boot:
-		p.wg.Go(func() { p.run(a.r) })
-	case retire:
-		p.liveOf(a.r).retire()
 	}
 }
 
@@ -338,7 +339,7 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	}
 	p.mu.Lock()
 	l, remote, answered := c.on, c.remote, c.answered
-	c.sent = true
+	c.sent = !answered
 	p.mu.Unlock()
 	if answered { // its time was over while it was encoded
 		p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
@@ -367,14 +368,7 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 func (p *Pool) ended(c *Call, l *live, r session.Result) {
 	switch {
 	case !r.Lost:
-		c.Reply = r.Data
-		p.event(nil, func(now time.Duration) {
-			if c.deadline > 0 && now >= c.deadline { // the timer is late
-				p.state.expire(c, errDeadline, now)
-			}
-			p.state.finish(c, now)
-		})
-		p.finish(c, nil)
+		p.answered(c, r.Data)
 	case !r.Started:
 		p.event(nil, func(now time.Duration) {
 			c.sent, c.remote = false, new(session.Call)
@@ -382,18 +376,44 @@ func (p *Pool) ended(c *Call, l *live, r session.Result) {
 			p.state.again(c, now)
 		})
 	default:
-		p.event(nil, func(now time.Duration) {
-			p.state.lost(l.runner, now)
-			p.state.finish(c, now)
-		})
-		p.wg.Go(func() { p.finish(c, p.lostError(l)) })
+		p.lost(c, l)
 	}
 }
 
-func (p *Pool) liveOf(r *runner) *live {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.live[r]
+// answered gives c what its runner said, unless c has another outcome by now.
+func (p *Pool) answered(c *Call, reply []byte) {
+	late := false
+	p.event(nil, func(now time.Duration) {
+		if c.deadline > 0 && now >= c.deadline { // the timer is late
+			p.state.expire(c, errDeadline, now)
+		}
+		if late = c.answered; !late {
+			c.Reply = reply
+		}
+		p.state.finish(c, now)
+	})
+	if !late {
+		p.finish(c, nil)
+	}
+}
+
+// lost gives c its outcome when it is known how its runner was lost. The slot is free at once.
+func (p *Pool) lost(c *Call, l *live) {
+	var tell func()
+	p.event(nil, func(now time.Duration) {
+		if !c.answered {
+			tell = func() { p.finish(c, l.lostError()) }
+		}
+		p.state.lost(l.runner, now)
+		p.state.finish(c, now)
+		if tell != nil && !p.state.closed { // under the lock, so that Close waits for it
+			p.wg.Go(tell)
+			tell = nil
+		}
+	})
+	if tell != nil { // what ends it is known at once
+		tell()
+	}
 }
 
 // Shutdown lets no new call in, waits for the others, and for the runners to leave. When ctx ends first, it

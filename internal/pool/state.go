@@ -228,7 +228,7 @@ func (s *state) timeout(c *Call, cause error, now time.Duration) *TimeoutError {
 	end := now
 	if c.phase == granted {
 		end = c.granted
-		e.Started, e.Running = true, now-c.granted
+		e.Started, e.Running = c.sent, now-c.granted
 	}
 	if c.alone {
 		e.Booting = end - c.arrived
