@@ -2,125 +2,77 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io"
-	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/fleetinglambda/flame"
 )
 
-// sum is the checksum of one file, or why there is none.
-type sum struct {
-	path string
-	hex  string
-	size int64
-	err  error
+// hashed is a batch that has been to a runner, or why none could take it.
+type hashed struct {
+	batch []file
+	err   error
 }
 
-// hashAll yields the checksums of the files at and below the paths, in that order. Up to window files
-// are under way at a time. Leaving the loop early cancels the rest.
-func hashAll(ctx context.Context, pool *flame.Pool, window int, paths []string) iter.Seq[sum] {
-	return func(yield func(sum) bool) {
+// hashAll has runners hash the files at and below the paths and yields them in the order in which they are found. Up
+// to window batches are under way at a time. It ends with the first error that is not about a file. Leaving the loop
+// early cancels the rest.
+func hashAll(ctx context.Context, pool *flame.Pool, window int, paths []string) iter.Seq2[file, error] {
+	return func(yield func(file, error) bool) {
+		var wg sync.WaitGroup
+		defer wg.Wait()
 		ctx, cancel := context.WithCancel(ctx)
-		pending := make(chan chan sum, window) // closed when every file has been found
-		var g errgroup.Group
-		g.SetLimit(window + 1)
-		g.Go(func() error {
-			defer close(pending)
-			for path, err := range files(paths) {
-				result := make(chan sum, 1)
-				select {
-				case pending <- result:
-				case <-ctx.Done():
-					return nil
-				}
-				g.Go(func() error {
-					result <- hash(ctx, pool, path, err)
-					return nil
-				})
-			}
-			return nil
-		})
-		defer g.Wait()
 		defer cancel()
-		for result := range pending {
-			if !yield(<-result) {
+		line := make(chan chan hashed, window-1) // and the one that is awaited; closed when every file has been found
+		wg.Go(func() {
+			defer close(line)
+			for batch := range batches(find(paths)) {
+				place := make(chan hashed, 1)
+				select {
+				case line <- place:
+				case <-ctx.Done():
+					return
+				}
+				wg.Go(func() { place <- hash(ctx, pool, batch) })
+			}
+		})
+		for place := range line {
+			h := <-place
+			if h.err != nil {
+				yield(file{}, h.err)
 				return
+			}
+			for _, f := range h.batch {
+				if !yield(f, nil) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// hash has a runner hash the file, unless finding it has failed already.
-func hash(ctx context.Context, pool *flame.Pool, path string, err error) sum {
-	if err != nil {
-		return sum{path: path, err: err}
-	}
-	s, err := flame.Call(ctx, pool, func(ctx context.Context) (sum, error) {
-		// This runs on a runner; path has come along.
-		f, err := os.Open(path)
-		if err != nil {
-			return sum{}, err
-		}
-		defer f.Close()
-		h := sha256.New()
-		n, err := io.Copy(h, &untilDone{ctx, f})
-		return sum{path: path, hex: hex.EncodeToString(h.Sum(nil)), size: n}, err
-	}, flame.Timeout(-1)) // a file takes as long as it is large
-	if err != nil {
-		return sum{path: path, err: err}
-	}
-	return s
-}
-
-// untilDone reads from r until ctx ends.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u *untilDone) Read(b []byte) (int, error) {
-	if err := context.Cause(u.ctx); err != nil {
-		return 0, err
-	}
-	return u.r.Read(b)
-}
-
-// files yields the regular files at and below the paths, or why one cannot be visited.
-func files(paths []string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, root := range paths {
-			err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-				switch {
-				case err == nil && d.IsDir(), err == nil && path != root && !d.Type().IsRegular():
-					return nil
-				case err == nil && path == root:
-					err = regular(path)
-				}
-				if !yield(path, err) {
-					return filepath.SkipAll
-				}
-				return nil
-			})
-			if err != nil && !yield(root, err) {
-				return
+// hash has a runner hash the files of a batch, unless finding them has failed already.
+func hash(ctx context.Context, pool *flame.Pool, batch []file) hashed {
+	done, err := flame.Call(ctx, pool, func(ctx context.Context) ([]file, error) {
+		// This runs on a runner. The batch has come along, and goes back changed.
+		for i := range batch {
+			if f := &batch[i]; f.err == nil {
+				f.err = f.hash(ctx)
 			}
 		}
+		return batch, nil
+	}, flame.Timeout(-1)) // it takes as long as the files are large
+	if err == nil {
+		return hashed{batch: done}
 	}
-}
-
-// regular says why a path that was named, perhaps through a link, is not a regular file.
-func regular(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
+	if ctx.Err() != nil {
+		return hashed{err: context.Cause(ctx)}
 	}
-	return err
+	if !flame.Ran(err) {
+		return hashed{err: err} // nor would the next
+	}
+	for i := range batch {
+		batch[i].err = err // the runner was lost; there will be another
+	}
+	return hashed{batch: batch}
 }

@@ -7,8 +7,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -16,23 +19,37 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/fleetinglambda/flame"
+	"github.com/fleetinglambda/flame/backend/process"
 )
 
+// options are the flags and what follows them.
+type options struct {
+	runners     int
+	concurrency int
+	paths       []string
+}
+
 func main() {
-	runners := flag.Int("runners", runtime.NumCPU(), "how many runner processes there are at most")
-	concurrency := flag.Int("concurrency", 4, "how many files a runner hashes at a time")
+	var o options
+	flag.IntVar(&o.runners, "runners", runtime.NumCPU(), "how many runner processes there are at most")
+	flag.IntVar(&o.concurrency, "concurrency", 4, "how many files a runner reads at a time")
 	flag.Usage = usage
 	flag.Parse()
 	flame.ServeIfRunner()
 
+	o.paths = flag.Args()
+	if err := o.check(); err != nil {
+		fmt.Fprintf(os.Stderr, "checksum: %v\n", err)
+		os.Exit(2)
+	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that leaves early is an error of the write
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	failed, err := run(ctx, *runners, *concurrency, flag.Args())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "checksum:", err)
+	failed, err := run(ctx, o)
+	if err != nil && !errors.Is(err, syscall.EPIPE) {
+		fmt.Fprintf(os.Stderr, "checksum: %v\n", err)
 	}
 	if failed > 0 || err != nil {
 		os.Exit(1)
@@ -40,54 +57,65 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(flag.CommandLine.Output(), "usage: checksum [flags] [PATH…]\n\n"+
+	fmt.Fprint(flag.CommandLine.Output(), "usage: checksum [flags] [PATH…]\n\n"+
 		"Prints the SHA-256 of files, and of all files below directories, as sha256sum does.\n"+
-		"Without a PATH: of the source tree of the Go distribution.")
+		"Without a PATH: of the source tree of the Go distribution.\n\n")
 	flag.PrintDefaults()
 }
 
-// run prints the checksum of every file and says how many could not be read.
-func run(ctx context.Context, runners, concurrency int, paths []string) (failed int, err error) {
-	if len(paths) == 0 {
-		if paths, err = goSource(ctx); err != nil {
+func (o options) check() error {
+	const most = 1000
+	if o.runners < 1 || o.runners > most {
+		return fmt.Errorf("-runners is %d: it must be from 1 to %d", o.runners, most)
+	}
+	if o.concurrency < 1 || o.concurrency > most {
+		return fmt.Errorf("-concurrency is %d: it must be from 1 to %d", o.concurrency, most)
+	}
+	return nil
+}
+
+// run prints the checksum of every file and says how many have none.
+func run(ctx context.Context, o options) (failed int, err error) {
+	if len(o.paths) == 0 {
+		if o.paths, err = goSource(ctx); err != nil {
 			return 0, err
 		}
 	}
-	pool, err := flame.Open(ctx, flame.Config{Name: "checksum", Max: runners, MaxConcurrency: concurrency})
+	progress := newProgress(o.paths)
+	defer progress.finish()
+	stdout, stderr := progress.above(os.Stdout), progress.above(os.Stderr)
+	pool, err := flame.Open(ctx, flame.Config{
+		Max: o.runners, MaxConcurrency: o.concurrency,
+		Backend: process.New(process.Options{Output: stderr}),
+		Logger:  slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
 	if err != nil {
 		return 0, err
 	}
 	defer pool.Close()
 
-	start, progress := time.Now(), newProgress()
-	for sum := range hashAll(ctx, pool, runners*concurrency, paths) {
-		if sum.err != nil {
+	for f, err := range hashAll(ctx, pool, o.runners*o.concurrency, o.paths) {
+		if err != nil {
+			return failed, err
+		}
+		if f.err != nil {
 			failed++
-			progress.print(os.Stderr, "checksum: %v\n", sum.err)
+			fmt.Fprintf(stderr, "checksum: %s\n", f.problem())
 			continue
 		}
-		progress.done(sum.size)
-		progress.print(os.Stdout, "%s\n", line(sum.hex, sum.path))
+		if _, err := io.WriteString(stdout, f.line()); err != nil {
+			return failed, err
+		}
+		progress.done(f)
 	}
-	progress.finish(time.Since(start))
 	return failed, context.Cause(ctx)
 }
 
-// goSource is the source tree of the Go distribution that runs this program.
+// goSource is the source tree of the Go distribution.
 func goSource(ctx context.Context) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
-		return nil, fmt.Errorf("no PATH was given, and the Go distribution was not found: go env GOROOT: %w", err)
+		return nil, fmt.Errorf("no PATH is given, and the Go distribution is not found: go env GOROOT: %w", err)
 	}
 	return []string{filepath.Join(strings.TrimSpace(string(out)), "src")}, nil
-}
-
-// line is one line of sha256sum's output. It marks a name with a backslash or a line break in it by a backslash in
-// front, and escapes these.
-func line(hex, path string) string {
-	escaped := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(path)
-	if escaped != path {
-		hex = `\` + hex
-	}
-	return hex + "  " + escaped
 }
