@@ -2,6 +2,7 @@ package pool
 
 import (
 	"container/heap"
+	"math/bits"
 )
 
 // line is the calls without a slot, in the order in which they get one.
@@ -88,6 +89,45 @@ func (g *ring) remove(r *runner) {
 	}
 	r.prev, r.next = nil, nil
 }
+
+// rings is the ready runners with a free slot, by load. A runner without one may be added and removed; nothing happens.
+type rings struct {
+	byLoad []ring
+	some   []uint64 // a bit for each ring that has a runner
+}
+
+func newRings(slots int) rings {
+	return rings{make([]ring, slots), make([]uint64, (slots+63)/64)}
+}
+
+func (g *rings) add(r *runner) {
+	if r.load < len(g.byLoad) {
+		g.byLoad[r.load].push(r)
+		g.some[r.load/64] |= 1 << (r.load % 64)
+	}
+}
+
+func (g *rings) remove(r *runner) {
+	if r.load == len(g.byLoad) {
+		return
+	}
+	if g.byLoad[r.load].remove(r); g.byLoad[r.load].first == nil {
+		g.some[r.load/64] &^= 1 << (r.load % 64)
+	}
+}
+
+// leastLoaded returns the one with the fewest calls that had its last one most recently, or nil.
+func (g *rings) leastLoaded() *runner {
+	for i, loads := range g.some {
+		if loads != 0 {
+			return g.byLoad[i*64+bits.TrailingZeros64(loads)].first
+		}
+	}
+	return nil
+}
+
+// longestIdle returns the one that has been without calls for the longest time, or nil.
+func (g *rings) longestIdle() *runner { return g.byLoad[0].last }
 
 // deadlines is the calls that have one, the next to pass first.
 type deadlines struct{ calls []*Call }

@@ -32,7 +32,6 @@ type runner struct {
 	idleSince time.Duration // when load became 0
 	prev      *runner
 	next      *runner
-	calls     map[*Call]struct{} // that hold a slot
 }
 
 // rules are what a state decides by.
@@ -61,7 +60,7 @@ type state struct {
 	actions []action
 
 	line      line                 // calls without a slot
-	free      []ring               // ready runners by load; full ones are in none
+	free      rings                // ready runners with a free slot
 	runners   map[*runner]struct{} // all but gone ones
 	count     [gone + 1]int        // runners by stage
 	running   int                  // calls that hold a slot
@@ -96,7 +95,7 @@ const (
 )
 
 func newState(r rules, nextID func() string) *state {
-	return &state{rules: r, free: make([]ring, r.slots), runners: make(map[*runner]struct{}), nextID: nextID}
+	return &state{rules: r, free: newRings(r.slots), runners: make(map[*runner]struct{}), nextID: nextID}
 }
 
 func (s *state) do(a action) { s.actions = append(s.actions, a) }
@@ -124,7 +123,7 @@ func (s *state) arrive(c *Call, now time.Duration) {
 // settle grants, boots and retires what the state asks for. Every event ends with it.
 func (s *state) settle(now time.Duration) {
 	for s.line.first != nil {
-		r := s.leastLoaded()
+		r := s.free.leastLoaded()
 		if r == nil {
 			break
 		}
@@ -134,22 +133,10 @@ func (s *state) settle(now time.Duration) {
 	s.retireIdle(now)
 }
 
-func (s *state) leastLoaded() *runner {
-	for i := range s.free {
-		if r := s.free[i].first; r != nil {
-			return r
-		}
-	}
-	return nil
-}
-
 func (s *state) grant(c *Call, r *runner, now time.Duration) {
-	s.free[r.load].remove(r)
+	s.free.remove(r)
 	r.load++
-	if r.load < s.slots {
-		s.free[r.load].push(r)
-	}
-	r.calls[c] = struct{}{}
+	s.free.add(r)
 	c.phase, c.runner, c.granted = granted, r, now
 	s.running++
 	s.do(action{kind: grant, c: c, r: r})
@@ -158,17 +145,15 @@ func (s *state) grant(c *Call, r *runner, now time.Duration) {
 // release frees the slot of a call.
 func (s *state) release(c *Call, now time.Duration) {
 	r := c.runner
-	delete(r.calls, c)
 	s.running--
-	if r.stage == ready && r.load < s.slots {
-		s.free[r.load].remove(r)
+	if r.stage == ready {
+		s.free.remove(r)
 	}
-	r.load--
-	if r.load == 0 {
+	if r.load--; r.load == 0 {
 		r.idleSince = now
 	}
 	if r.stage == ready {
-		s.free[r.load].push(r)
+		s.free.add(r)
 	}
 }
 
@@ -250,7 +235,7 @@ func (s *state) fail(c *Call, err error) {
 // bootFor boots what the line and min ask for.
 func (s *state) bootFor(now time.Duration) {
 	for now >= s.retryAt && s.lacksRunner() {
-		r := &runner{id: s.nextID(), calls: make(map[*Call]struct{})}
+		r := &runner{id: s.nextID()}
 		s.runners[r] = struct{}{}
 		s.count[booting]++
 		s.do(action{kind: boot, r: r})
@@ -285,7 +270,7 @@ func (s *state) up(r *runner, now time.Duration) {
 	s.move(r, ready)
 	s.failed, s.failure, s.retryAt = 0, nil, 0
 	r.idleSince = now
-	s.free[0].push(r)
+	s.free.add(r)
 	if s.closed {
 		s.drain(r)
 	}
@@ -319,9 +304,7 @@ func (s *state) lost(r *runner, now time.Duration) {
 
 // drain takes a ready runner's slots away.
 func (s *state) drain(r *runner) {
-	if r.load < s.slots {
-		s.free[r.load].remove(r)
-	}
+	s.free.remove(r)
 	s.move(r, draining)
 	s.do(action{kind: retire, r: r})
 }
@@ -341,13 +324,13 @@ func (s *state) remove(r *runner) {
 // retireIdle lets runners leave that have been without a call for long enough, beyond min.
 func (s *state) retireIdle(now time.Duration) {
 	if s.closing && s.line.n == 0 && s.running == 0 {
-		for r := s.free[0].first; r != nil; r = s.free[0].first {
+		for r := s.free.longestIdle(); r != nil; r = s.free.longestIdle() {
 			s.drain(r)
 		}
 		return
 	}
 	for s.idleAfter >= 0 && s.count[ready] > s.min {
-		r := s.free[0].last
+		r := s.free.longestIdle()
 		if r == nil || now-r.idleSince < s.idleAfter {
 			return
 		}
@@ -373,7 +356,7 @@ func (s *state) due() (at time.Duration, ok bool) {
 	if c := s.deadlines.first(); c != nil {
 		soonest(c.deadline)
 	}
-	if r := s.free[0].last; r != nil && s.idleAfter >= 0 && s.count[ready] > s.min {
+	if r := s.free.longestIdle(); r != nil && s.idleAfter >= 0 && s.count[ready] > s.min {
 		soonest(r.idleSince + s.idleAfter)
 	}
 	if s.retryAt > 0 && s.lacksRunner() {
