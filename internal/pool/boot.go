@@ -79,6 +79,8 @@ func (p *Pool) boot(l *live) *BootError {
 		select {
 		case <-p.cut:
 			stop(ErrClosed)
+		case <-l.leave:
+			stop(ErrClosed)
 		case <-over:
 		}
 	})
@@ -90,7 +92,7 @@ func (p *Pool) boot(l *live) *BootError {
 		return nil
 	}
 	fail.Err = l.diagnose(ctx, fail.Err)
-	l.stop(insist)
+	p.stop(l, insist)
 	fail.Output = output(l.inst)
 	return fail
 }
@@ -133,7 +135,7 @@ func (p *Pool) attend(l *live) {
 		p.sayGoodbye(l)
 	}
 	l.session.Close()
-	l.stop(insist)
+	p.stop(l, insist)
 }
 
 // sayGoodbye gives a runner without calls the time to clean up and leave.
@@ -148,10 +150,12 @@ func (p *Pool) sayGoodbye(l *live) {
 	}
 }
 
-func (l *live) stop(patience time.Duration) {
+func (p *Pool) stop(l *live, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	l.inst.Stop(ctx)
+	if err := l.inst.Stop(ctx); err != nil {
+		p.config.Logger.Warn("flame: runner could not be stopped", "pool", p.config.Name, "runner", l.runner.id, "instance", l.inst.ID(), "error", err)
+	}
 }
 
 // cause says how a runner was lost; nil if it is alive. What ended a connection says little, so the instance has a

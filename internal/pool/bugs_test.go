@@ -29,7 +29,7 @@ var bugs = []struct{ name, file, right, wrong string }{
 	{"failed boots have no end", "state.go", "s.failed >= patience && ", "s.failed < 0 && "},
 	{"a retry has no date", "state.go", "\t\tsoonest(s.retryAt)\n", "\t\t_ = s.retryAt\n"},
 	{"close forgets the line", "state.go", "s.closing, s.closed = true, true\n\tfor s.line.first != nil {", "s.closing, s.closed = true, true\n\tfor s.running < 0 {"},
-	{"a runner that comes up after close stays", "state.go", "\tif s.closed {\n\t\ts.drain(r)\n\t}\n", ""},
+	{"a boot that nobody needs any more holds shutdown up", "state.go", "if r.stage != draining {\n\t\t\t\ts.drain(r)", "if r.stage == ready {\n\t\t\t\ts.drain(r)"},
 	{"an answered call is run again", "state.go", "case c.answered:\n\t\tc.phase = over", "case s.running < 0:\n\t\tc.phase = over"},
 }
 

@@ -30,12 +30,10 @@ func (w *world) up() {
 }
 
 func (w *world) comeUp(r *runner) {
-	w.failed = 0
-	w.at[r].stage, w.at[r].idleSince = ready, w.now
-	w.event(func(now time.Duration) { w.s.up(r, now) })
-	if w.closed && w.at[r].stage == ready {
-		w.Fatal("a runner that came up after close stays")
+	if p := w.at[r]; !p.told {
+		w.failed, p.stage, p.idleSince = 0, ready, w.now
 	}
+	w.event(func(now time.Duration) { w.s.up(r, now) })
 }
 
 func (w *world) bootFailed() {
@@ -43,8 +41,9 @@ func (w *world) bootFailed() {
 	if r == nil {
 		return
 	}
-	w.failed++
-	w.at[r].stage = gone
+	if w.at[r].stage = gone; !w.at[r].told {
+		w.failed++
+	}
 	w.event(func(now time.Duration) { w.s.bootFailed(r, errBootless, now) })
 	if w.failed >= patience && w.runner(booting, ready) == nil && w.waiting() > 0 {
 		w.Fatalf("%d calls wait after %d boots have failed", w.waiting(), w.failed)

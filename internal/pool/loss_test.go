@@ -222,6 +222,17 @@ func TestShutdownWaitsForWhatRunsAndWaits(t *testing.T) {
 	})
 }
 
+func TestShutdownDoesNotWaitForABootThatNobodyNeeds(t *testing.T) {
+	c := &cloud{bootFor: time.Minute}
+	bubble(t, c, nil, func(t *testing.T, p *Pool) {
+		new(calls).make(t.Context(), p, time.Second, "echo", "echo").wait()
+		begun := time.Now()
+		if err := p.Shutdown(t.Context()); err != nil || time.Since(begun) > time.Second || c.booted() != 2 {
+			t.Errorf("after %v: %v", time.Since(begun), err)
+		}
+	})
+}
+
 func TestShutdownIsCutByItsContext(t *testing.T) {
 	c := &cloud{}
 	bubble(t, c, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {

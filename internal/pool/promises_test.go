@@ -181,8 +181,8 @@ func (w *world) bootsAreNeeded() {
 // call, none stays.
 func (w *world) idleRunnersLeave() {
 	s := w.s
-	if w.shut && s.line.n == 0 && s.running == 0 && s.count[ready] > 0 {
-		w.Fatalf("all is over and %d runners stay", s.count[ready])
+	if n := s.count[ready] + s.count[booting]; w.shut && s.line.n == 0 && s.running == 0 && n > 0 {
+		w.Fatalf("all is over and %d runners stay", n)
 	}
 	for _, p := range w.at {
 		if w.ticked && p.stage == ready && p.holds == 0 && s.idleAfter >= 0 && s.count[ready] > s.min && w.now-p.idleSince >= s.idleAfter {

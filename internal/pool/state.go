@@ -262,8 +262,11 @@ func (s *state) move(r *runner, to stage) {
 	r.stage = to
 }
 
-// up notes that a runner is ready for calls.
+// up notes that a runner is ready for calls, unless it was told to leave meanwhile.
 func (s *state) up(r *runner, now time.Duration) {
+	if r.stage != booting {
+		return
+	}
 	if s.count[ready] == 0 {
 		s.readyAt = now
 	}
@@ -271,14 +274,15 @@ func (s *state) up(r *runner, now time.Duration) {
 	s.failed, s.failure, s.retryAt = 0, nil, 0
 	r.idleSince = now
 	s.free.add(r)
-	if s.closed {
-		s.drain(r)
-	}
 	s.settle(now)
 }
 
 // bootFailed notes that a runner did not come up, and is gone.
 func (s *state) bootFailed(r *runner, err error, now time.Duration) {
+	if r.stage == draining { // nobody waited for it any more
+		s.ended(r, now)
+		return
+	}
 	s.remove(r)
 	s.failed++
 	s.failure = err
@@ -302,9 +306,11 @@ func (s *state) lost(r *runner, now time.Duration) {
 	s.settle(now)
 }
 
-// drain takes a ready runner's slots away.
+// drain has a runner leave that is booting or ready.
 func (s *state) drain(r *runner) {
-	s.free.remove(r)
+	if r.stage == ready {
+		s.free.remove(r)
+	}
 	s.move(r, draining)
 	s.do(action{kind: retire, r: r})
 }
@@ -321,11 +327,17 @@ func (s *state) remove(r *runner) {
 	delete(s.runners, r)
 }
 
-// retireIdle lets runners leave that have been without a call for long enough, beyond min.
+// retireIdle lets runners leave that have been without a call for long enough, beyond min. When no call comes any
+// more and none is left, all leave.
 func (s *state) retireIdle(now time.Duration) {
 	if s.closing && s.line.n == 0 && s.running == 0 {
-		for r := s.free.longestIdle(); r != nil; r = s.free.longestIdle() {
-			s.drain(r)
+		if s.count[booting]+s.count[ready] == 0 {
+			return
+		}
+		for r := range s.runners {
+			if r.stage != draining {
+				s.drain(r)
+			}
 		}
 		return
 	}

@@ -154,8 +154,11 @@ func (w *world) granted(c *Call, r *runner) {
 
 func (w *world) retired(r *runner) {
 	p := w.at[r]
-	if p.stage != ready || p.told {
-		w.Fatal("a runner that is not ready was told to leave")
+	if p.told || p.stage != ready && p.stage != booting {
+		w.Fatal("a runner that was on its way out was told to leave")
+	}
+	if p.stage == booting && (!w.shut || w.waiting()+w.holding() > 0) {
+		w.Fatal("a runner that boots was told to leave while it may be of use")
 	}
 	p.told, p.stage = true, draining
 	if p.lost || w.closed {
