@@ -123,10 +123,14 @@ func (p *Pool) fill(ctx context.Context) error {
 func (p *Pool) Do(ctx context.Context, c *Call) error {
 	c.synced = true
 	p.admit(ctx, c)
-	for p.waitForSlot(c) {
+	slot, over := p.waitForSlot(c)
+	for ; !over; slot, over = p.waitForSlot(c) {
 		if l, remote := p.send(c); remote != nil {
 			l.session.Wait(remote)
 		}
+	}
+	if slot { // it came together with the outcome
+		p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
 	}
 	if c.unhook != nil {
 		c.unhook()
@@ -160,9 +164,13 @@ func (p *Pool) admit(ctx context.Context, c *Call) {
 			}
 		}
 		if ctx.Err() != nil {
-			p.finish(c, &TimeoutError{Cause: context.Cause(ctx)})
+			p.finish(c, &TimeoutError{Cause: causeOf(ctx)})
 			return
 		}
+	}
+	if c.deadline > 0 && c.deadline <= now {
+		p.finish(c, &TimeoutError{Cause: errDeadline})
+		return
 	}
 	p.event(c, func(now time.Duration) { p.state.arrive(c, now) })
 	if !c.Detached && ctx.Done() != nil {
@@ -170,10 +178,18 @@ func (p *Pool) admit(ctx context.Context, c *Call) {
 	}
 }
 
+// causeOf says why ctx has ended. A deadline is a deadline, whether ctx or the pool has noticed it first.
+func causeOf(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errDeadline
+	}
+	return context.Cause(ctx)
+}
+
 // watch has the end of ctx end c.
 func (p *Pool) watch(ctx context.Context, c *Call) {
 	stop := context.AfterFunc(ctx, func() {
-		p.event(nil, func(now time.Duration) { p.state.expire(c, context.Cause(ctx), now) })
+		p.event(nil, func(now time.Duration) { p.state.expire(c, causeOf(ctx), now) })
 	})
 	p.mu.Lock()
 	c.unhook = stop
@@ -184,14 +200,16 @@ func (p *Pool) watch(ctx context.Context, c *Call) {
 	}
 }
 
-// waitForSlot waits until c has a slot that it has not been sent on yet, or its outcome: then it returns false.
-func (p *Pool) waitForSlot(c *Call) bool {
+// waitForSlot waits until c has a slot that it has not been sent on yet, or its outcome, or both.
+func (p *Pool) waitForSlot(c *Call) (slot, over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !c.done && (c.phase != granted || c.sent) {
+	for {
+		if slot = c.phase == granted && !c.sent; slot || c.done {
+			return slot, c.done
+		}
 		p.sleepLocked(c)
 	}
-	return !c.done
 }
 
 // sleepLocked waits, without the lock, until something has changed for c.
@@ -331,9 +349,8 @@ func (p *Pool) letGo(l *live, remote *session.Call, err error) {
 
 // send sends c to the runner that it has a slot of. It returns what was sent, or nil if there is nothing to wait for.
 func (p *Pool) send(c *Call) (*live, *session.Call) {
-	parts, err := c.Encode()
+	parts, err := p.encode(c)
 	if err != nil {
-		p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
 		p.finish(c, err)
 		return nil, nil
 	}
@@ -362,6 +379,19 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 		p.letGo(l, remote, c.Err)
 	}
 	return l, remote
+}
+
+// encode returns c's message. Without one, be it for an error or a panic, the slot is free again.
+func (p *Pool) encode(c *Call) (parts [][]byte, err error) {
+	encoded := false
+	defer func() {
+		if !encoded {
+			p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
+		}
+	}()
+	parts, err = c.Encode()
+	encoded = err == nil
+	return parts, err
 }
 
 // ended is told by the session that c's function is over, or does not start.

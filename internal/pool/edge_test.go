@@ -1,0 +1,79 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// A caller that gives up in the instant in which it gets a slot, before its goroutine has woken, returns the slot.
+func TestB08_SlotThatComesWithTheOutcomeIsReturned(t *testing.T) {
+	bubble(t, &cloud{}, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		running, waiting := new(calls).make(ctx, p, 0, "for 1s"), new(calls).make(ctx, p, 0, "echo")
+		p.event(nil, func(now time.Duration) { // all at once
+			p.state.finish(running.all[0], now)
+			p.state.expire(waiting.all[0], context.Canceled, now)
+		})
+		waiting.wait()
+		p.mu.Lock()
+		held := p.state.running
+		p.mu.Unlock()
+		if !errors.Is(waiting.all[0].Err, context.Canceled) || held != 0 {
+			t.Errorf("%s, and %d slots are held by nobody", causes(waiting.all[0].Err), held)
+		}
+	})
+}
+
+// passed is a context whose deadline has passed and whose timer is late.
+type passed struct{ context.Context }
+
+func (passed) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
+
+func TestN15_PassedDeadlineTakesNoSlot(t *testing.T) {
+	c := &cloud{}
+	bubble(t, c, func(c *Config) { c.Min = 1 }, func(t *testing.T, p *Pool) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cs := new(calls).make(passed{ctx}, p, 0, "echo", "echo").wait()
+		for i, call := range cs.all {
+			if !errors.Is(call.Err, context.DeadlineExceeded) {
+				t.Errorf("call %d: %s", i, causes(call.Err))
+			}
+		}
+		if c.begun != 0 {
+			t.Errorf("%d functions ran", c.begun)
+		}
+	})
+}
+
+func TestB09_DeadlineIsADeadlineWhoeverNoticesItFirst(t *testing.T) {
+	bubble(t, &cloud{}, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("lunch"))
+		defer cancel()
+		cs := new(calls).make(ctx, p, 0, "forever", "echo").wait()
+		<-ctx.Done()
+		cs.make(ctx, p, 0, "echo").wait()
+		for i, call := range cs.all {
+			if !errors.Is(call.Err, context.DeadlineExceeded) {
+				t.Errorf("call %d: %s", i, causes(call.Err))
+			}
+		}
+	})
+}
+
+func TestPanicWhileEncodingFreesTheSlot(t *testing.T) {
+	bubble(t, &cloud{}, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is gone")
+				}
+			}()
+			p.Do(t.Context(), &Call{Encode: func() ([][]byte, error) { panic("in the caller's code") }})
+		}()
+		new(calls).make(t.Context(), p, time.Second, "echo").succeed(t)
+	})
+}
