@@ -185,7 +185,7 @@ func (p *Pool) cause(l *live) error {
 // lostError waits until it is known why a runner is gone. A runner with calls that is well is cut off by Close.
 func (l *live) lostError() *LostError {
 	<-l.known
-	return &LostError{Runner: l.runner.id, Started: true, Cause: cmp.Or(l.why, ErrClosed), Output: output(l.inst)}
+	return &LostError{Runner: l.runner.id, Started: true, Cause: cmp.Or(l.why, errCut), Output: output(l.inst)}
 }
 
 func output(i backend.Instance) []byte {

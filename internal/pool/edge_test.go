@@ -27,6 +27,21 @@ func TestB08_SlotThatComesWithTheOutcomeIsReturned(t *testing.T) {
 	})
 }
 
+func TestCloseSaysOfARunningCallThatItHadStarted(t *testing.T) {
+	bubble(t, &cloud{}, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
+		cs := new(calls).make(t.Context(), p, 0, "for 1h", "echo")
+		p.Close()
+		cs.wait()
+		var lost *LostError
+		if err := cs.all[0].Err; !errors.As(err, &lost) || !lost.Started || errors.Is(err, ErrClosed) {
+			t.Errorf("the running one: %s, taken for a call that did not run: %v", causes(err), errors.Is(err, ErrClosed))
+		}
+		if err := cs.all[1].Err; !errors.Is(err, ErrClosed) {
+			t.Errorf("the waiting one: %s", causes(err))
+		}
+	})
+}
+
 // passed is a context whose deadline has passed and whose timer is late.
 type passed struct{ context.Context }
 
