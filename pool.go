@@ -33,8 +33,10 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, local := cfg.Backend.(backend.Local); !local && !serving.Load() {
-		return nil, ErrNotServing
+	if _, local := cfg.Backend.(backend.Local); !local {
+		if err := canBoot(); err != nil {
+			return nil, err
+		}
 	}
 	im, err := image.Self()
 	if err != nil {
@@ -50,6 +52,17 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		return nil, atRim(cfg.Name, err)
 	}
 	return p, nil
+}
+
+// canBoot says why copies of this program would not serve: they would run main as parents, and boot copies in turn.
+func canBoot() error {
+	if !serving.Load() {
+		return ErrNotServing
+	}
+	if err := runner.TrustEnvironment(); err != nil {
+		return fmt.Errorf("flame: runners would ignore what their parent tells them: %w: use backend/inproc, or drop the rights before the program starts", err)
+	}
+	return nil
 }
 
 // Shutdown closes the pool: new calls get [ErrPoolClosed], waiting and running ones may end, then the runners

@@ -51,8 +51,15 @@ func (p *processes) Boot(ctx context.Context, spec backend.Spec) (backend.Instan
 		return nil, fmt.Errorf("process: pipe: %w", err)
 	}
 	defer write.Close()
+	stdin, err := empty()
+	if err != nil {
+		ours.Close()
+		read.Close()
+		return nil, fmt.Errorf("process: pipe: %w", err)
+	}
+	defer stdin.Close()
 	cmd := &exec.Cmd{
-		Path: spec.Path, Args: spec.Args, Env: spec.Env, Dir: spec.Dir,
+		Path: spec.Path, Args: spec.Args, Env: spec.Env, Dir: spec.Dir, Stdin: stdin,
 		Stdout: write, Stderr: write, ExtraFiles: []*os.File{theirs}, SysProcAttr: ownGroup(),
 	}
 	if err := cmd.Start(); err != nil {
@@ -63,6 +70,15 @@ func (p *processes) Boot(ctx context.Context, spec backend.Spec) (backend.Instan
 	i := &instance{cmd: cmd, conn: ours, done: make(chan struct{})}
 	i.wg.Go(func() { i.follow(read, p.Output) })
 	return i, nil
+}
+
+// empty returns a file at whose end one is from the start. It is a pipe, since not every root folder has /dev/null.
+func empty() (*os.File, error) {
+	read, write, err := os.Pipe()
+	if err == nil {
+		write.Close()
+	}
+	return read, err
 }
 
 // instance is one process.

@@ -31,8 +31,8 @@ func inherited() (io.ReadWriteCloser, error) {
 	return session.Socket(os.NewFile(inheritedFD, "parent"))
 }
 
-// trustEnvironment refuses an environment that may come from somebody with fewer rights than this process.
-func trustEnvironment() error {
+// TrustEnvironment refuses an environment that may come from somebody with fewer rights than this process.
+func TrustEnvironment() error {
 	const atSecure = 23
 	aux, err := os.ReadFile("/proc/self/auxv")
 	if err != nil {

@@ -41,7 +41,7 @@ var Invited = sync.OnceValues(func() (Invite, error) {
 		return i, errNotInvited
 	}
 	os.Unsetenv(backend.EnvParent)
-	if err := trustEnvironment(); err != nil {
+	if err := TrustEnvironment(); err != nil {
 		fmt.Fprintf(os.Stderr, "flame: %s is ignored: %v\n", backend.EnvParent, err)
 		return i, errNotInvited
 	}
