@@ -76,20 +76,19 @@ const (
 	batchFiles = 64
 )
 
-// batches puts files together so that a call has enough to do.
+// batches puts small files together so that a call has enough to do.
 func batches(files iter.Seq[file]) iter.Seq[[]file] {
 	return func(yield func([]file) bool) {
 		var batch []file
 		var bytes int64
 		for f := range files {
+			if len(batch) == batchFiles || len(batch) > 0 && bytes+f.size > batchBytes {
+				if !yield(batch) {
+					return
+				}
+				batch, bytes = nil, 0
+			}
 			batch, bytes = append(batch, f), bytes+f.size
-			if bytes < batchBytes && len(batch) < batchFiles {
-				continue
-			}
-			if !yield(batch) {
-				return
-			}
-			batch, bytes = nil, 0
 		}
 		if len(batch) > 0 {
 			yield(batch)

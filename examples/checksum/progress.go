@@ -57,17 +57,46 @@ func (p *progress) count(ctx context.Context, paths []string) {
 
 // text is what stands beside the bar.
 func (p *progress) text(s decor.Statistics) string {
-	files, total, took := p.files.Load(), p.total.Load(), time.Since(p.begun)
-	rate := float64(s.Current) / took.Seconds() / 1e6
-	if total == 0 || s.Current == 0 {
-		return fmt.Sprintf(" %d files · %.1f MB · %.0f MB/s", files, megabytes(s.Current), rate)
-	}
-	left := time.Duration(float64(took) * float64(max(0, s.Total-s.Current)) / float64(s.Current))
-	return fmt.Sprintf(" %d/%d files · %.1f/%.1f MB · %.0f MB/s · %v left",
-		files, total, megabytes(s.Current), megabytes(s.Total), rate, left.Round(time.Second))
+	now := state{p.files.Load(), p.total.Load(), s.Current, s.Total, time.Since(p.begun)}
+	return now.text(s.AvailableWidth)
 }
 
-func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
+// state is how far it is.
+type state struct {
+	files, ofFiles int64 // ofFiles is 0 as long as count does not know
+	bytes, ofBytes int64
+	took           time.Duration
+}
+
+// text describes it on a terminal of that width. It keeps its own width as the numbers grow.
+func (s state) text(width int) string {
+	rate := size(float64(s.bytes)/s.took.Seconds()) + "/s"
+	if s.ofFiles == 0 {
+		return fmt.Sprintf(" %d files · %s · %s", s.files, size(float64(s.bytes)), rate)
+	}
+	all, left := fmt.Sprint(s.ofFiles), "?"
+	if s.bytes > 0 {
+		rest := float64(max(0, s.ofBytes-s.bytes)) / float64(s.bytes)
+		left = time.Duration(rest * float64(s.took)).Round(time.Second).String()
+	}
+	short := fmt.Sprintf("%8s/%s · %10s", size(float64(s.bytes)), size(float64(s.ofBytes)), rate)
+	if width < 80 {
+		return " " + short
+	}
+	return fmt.Sprintf(" %*d/%s files · %s · %3s left", len(all), s.files, all, short, left)
+}
+
+// size is a number of bytes for people.
+func size(bytes float64) string {
+	unit := "B"
+	for _, larger := range []string{"kB", "MB", "GB", "TB"} {
+		if bytes < 999.95 {
+			break
+		}
+		bytes, unit = bytes/1000, larger
+	}
+	return fmt.Sprintf("%.1f %s", bytes, unit)
+}
 
 // above returns a writer to f whose lines come out above the bar if f is a terminal, too.
 func (p *progress) above(f *os.File) io.Writer {
@@ -95,7 +124,7 @@ func (p *progress) finish() {
 	p.wg.Wait()
 	p.bar.Abort(true)
 	p.screen.Wait()
-	took := time.Since(p.begun).Seconds()
-	fmt.Fprintf(os.Stderr, "%d files, %.1f MB in %.1f s (%.0f MB/s)\n",
-		p.files.Load(), megabytes(p.bytes), took, megabytes(p.bytes)/took)
+	took := time.Since(p.begun)
+	fmt.Fprintf(os.Stderr, "hashed %s in %.1f s (%s/s), files: %d\n",
+		size(float64(p.bytes)), took.Seconds(), size(float64(p.bytes)/took.Seconds()), p.files.Load())
 }
