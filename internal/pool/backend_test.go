@@ -19,7 +19,7 @@ import (
 )
 
 // cloud is a backend whose runners are goroutines that speak over pipes. A call's message says what its function
-// does: "echo", "for 3s", "forever" (until it is cancelled), "stubborn 3s" (cancelled or not).
+// does: "echo", "for 3s", "forever" (until it is cancelled), "stubborn 3s" (cancelled or not). More words may follow.
 type cloud struct {
 	bootFor  time.Duration                 // how long a boot takes
 	refuse   func(n int) error             // the error of the n-th boot
@@ -30,8 +30,9 @@ type cloud struct {
 
 	mu       sync.Mutex // guards what follows
 	machines []*machine
-	most     int // machines at a time
-	begun    int // functions
+	most     int            // machines at a time
+	begun    int            // functions
+	ran      map[string]int // functions, by message
 }
 
 // machine is a runner.
@@ -102,9 +103,14 @@ func (m *machine) serve(ctx context.Context) {
 func (m *machine) call(in *session.Incoming) {
 	m.cloud.mu.Lock()
 	m.cloud.begun++
+	if m.cloud.ran == nil {
+		m.cloud.ran = make(map[string]int)
+	}
+	m.cloud.ran[string(in.Data)]++
 	m.cloud.mu.Unlock()
 	ctx := in.Context()
 	what, arg, _ := strings.Cut(string(in.Data), " ")
+	arg, _, _ = strings.Cut(arg, " ")
 	d, _ := time.ParseDuration(arg)
 	switch what {
 	case "for":

@@ -21,6 +21,7 @@ type live struct {
 	session *session.Session // likewise
 	known   chan struct{}    // closed when it is known why it is gone
 	why     error            // nil: it was told to leave
+	served  int              // calls that it has answered; guarded by the pool's lock
 }
 
 func newLive(r *runner) *live {

@@ -417,6 +417,7 @@ func (p *Pool) answered(c *Call, reply []byte) {
 		if c.deadline > 0 && now >= c.deadline { // the timer is late
 			p.state.expire(c, errDeadline, now)
 		}
+		c.on.served++
 		if late = c.answered; !late {
 			c.Reply = reply
 		}
