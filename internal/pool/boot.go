@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -44,7 +45,11 @@ var errToldToLeave = errors.New("it was told to leave")
 func (p *Pool) run(l *live) {
 	r := l.runner
 	if err := p.boot(l); err != nil {
-		p.config.Logger.Warn("flame: runner did not come up", "pool", p.config.Name, "runner", r.id, "error", err.Err)
+		level := slog.LevelWarn
+		if errors.Is(err.Err, ErrClosed) { // it is what was asked for
+			level = slog.LevelInfo
+		}
+		p.config.Logger.Log(context.Background(), level, "flame: runner did not come up", "pool", p.config.Name, "runner", r.id, "error", err.Err)
 		p.event(nil, func(now time.Duration) {
 			err.Attempts = p.state.failed + 1
 			p.state.bootFailed(r, err, now)

@@ -1,8 +1,10 @@
 package pool
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -91,4 +93,19 @@ func TestPanicWhileEncodingFreesTheSlot(t *testing.T) {
 		}()
 		new(calls).make(t.Context(), p, time.Second, "echo").succeed(t)
 	})
+}
+
+func TestABootThatCloseCutsOffIsNoWarning(t *testing.T) {
+	var warnings bytes.Buffer
+	log := func(c *Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	bubble(t, &cloud{bootFor: time.Second}, log, func(t *testing.T, p *Pool) {
+		cs := new(calls).make(t.Context(), p, 0, "echo", "echo")
+		p.Close()
+		cs.wait()
+	})
+	if warnings.Len() > 0 {
+		t.Errorf("it says:\n%s", &warnings)
+	}
 }
