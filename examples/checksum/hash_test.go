@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/fleetinglambda/flame"
@@ -57,7 +57,7 @@ func TestRunnersHashATree(t *testing.T) {
 }
 
 func TestAFileThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
-	// Given a file that can be opened and not read, and one that nobody finds,
+	// Given a file that can be opened and not read, one that nobody finds, and a device,
 	pool, dir := open(t), tree(t, map[string]string{"a": "a", "z": "z"})
 	bad := filepath.Join(dir, "memory")
 	if err := os.Symlink("/proc/self/mem", bad); err != nil {
@@ -65,7 +65,7 @@ func TestAFileThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
 	}
 	// when they are hashed among others,
 	var problems, good []string
-	for f, err := range hashAll(t.Context(), pool, 4, []string{dir + "/a", bad, dir + "/missing", dir + "/z"}) {
+	for f, err := range hashAll(t.Context(), pool, 4, []string{dir + "/a", bad, dir + "/missing", "/dev/null", dir + "/z"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,13 +74,16 @@ func TestAFileThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
 			continue
 		}
 		problems = append(problems, strings.TrimPrefix(f.problem(), dir+"/"))
-		// then their errors come from the runner as what they are,
-		if of := new(fs.PathError); !errors.As(f.err, &of) {
+		// then the error of reading, which has come from a runner, is what it was there,
+		if f.path == bad && !errors.Is(f.err, syscall.EIO) {
 			t.Errorf("%T: %v", f.err, f.err)
 		}
 	}
 	// and the others are hashed.
-	if !slices.Equal(problems, []string{"memory: input/output error", "missing: no such file or directory"}) {
+	if want := []string{
+		"memory: input/output error", "missing: no such file or directory",
+		"/dev/null: neither a regular file nor a directory",
+	}; !slices.Equal(problems, want) {
 		t.Errorf("problems %q", problems)
 	}
 	if !slices.Equal(good, []string{"a", "z"}) {
