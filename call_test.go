@@ -179,8 +179,7 @@ func TestF08_PanicIsAnErrorAndTheRunnerLivesOn(t *testing.T) {
 	p, _ := open(t, flame.Config{})
 	before := pid(t, p)
 	err := flame.Run(t.Context(), p, func(context.Context) error {
-		var m map[string]int
-		m["x"] = 1
+		nilMap()["x"] = 1
 		return nil
 	})
 	var panicked *flame.PanicError
@@ -199,6 +198,8 @@ func TestF08_PanicIsAnErrorAndTheRunnerLivesOn(t *testing.T) {
 		t.Error("the runner was replaced")
 	}
 }
+
+func nilMap() map[string]int { return nil }
 
 func TestF08_GoexitIsAnError(t *testing.T) {
 	p, _ := open(t, flame.Config{})

@@ -174,7 +174,7 @@ func (s *suite) bootTooLate() {
 	cancel()
 	i, err := s.backend.Boot(ctx, backend.Spec{ID: "late", Path: os.Args[0], Args: os.Args})
 	if err == nil {
-		i.Stop(s.ctx)
+		_ = i.Stop(s.ctx)
 		s.Error("Boot with a context that has ended booted something")
 	}
 }

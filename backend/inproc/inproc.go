@@ -54,7 +54,7 @@ func (i *instance) serve(ctx context.Context, id string) {
 		return
 	}
 	defer context.AfterFunc(ctx, j.Close)()
-	j.Serve()
+	_ = j.Serve()   // the parent knows why it ended
 	i.wg.Go(j.Wait) // goroutines cannot be killed: what ignores its ended context goes on
 }
 

@@ -101,7 +101,7 @@ func (i *instance) follow(read *os.File, to io.Writer) {
 	var copied sync.WaitGroup
 	copied.Go(func() {
 		defer read.Close()
-		io.Copy(io.MultiWriter(i, to), read)
+		_, _ = io.Copy(io.MultiWriter(i, to), read) // until the last writer has gone
 	})
 	err := i.cmd.Wait()
 	killGroup(i.cmd.Process.Pid) // what it started and left
@@ -153,7 +153,7 @@ func (i *instance) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	i.cmd.Process.Kill()
+	_ = i.cmd.Process.Kill() // it may be gone by now
 	<-i.done
 	return nil
 }

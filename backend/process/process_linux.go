@@ -18,7 +18,7 @@ func socketpair() (ours, theirs *os.File, err error) {
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // killGroup ends what is left of the group of a process that is gone.
-func killGroup(pid int) { syscall.Kill(-pid, syscall.SIGKILL) }
+func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 
 func terminate(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
 

@@ -26,7 +26,7 @@ func location(at unsafe.Pointer) unsafe.Pointer {
 // prepareLocal has package time read the zone files for Local, which it puts off until it needs them.
 func prepareLocal(l unsafe.Pointer) {
 	if (*time.Location)(l) == time.Local {
-		time.Unix(0, 0).In(time.Local).Zone()
+		_, _ = time.Unix(0, 0).In(time.Local).Zone()
 	}
 }
 

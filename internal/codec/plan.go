@@ -89,9 +89,8 @@ type check struct {
 var plans sync.Map // reflect.Type -> *plan
 
 var (
-	timeType    = reflect.TypeFor[time.Time]()
-	typeType    = reflect.TypeOf(reflect.TypeFor[int]()) // the pointer type behind the interface reflect.Type
-	pointerType = reflect.TypeFor[*byte]()
+	timeType = reflect.TypeFor[time.Time]()
+	typeType = reflect.TypeOf(reflect.TypeFor[int]()) // the pointer type behind the interface reflect.Type
 )
 
 // planOf returns the plan for a type.

@@ -109,3 +109,39 @@ func TestABootThatCloseCutsOffIsNoWarning(t *testing.T) {
 		t.Errorf("it says:\n%s", &warnings)
 	}
 }
+
+func TestB03_ABurstThatFailsTogetherHasFailedOnce(t *testing.T) {
+	s := newState(rules{max: 10, slots: 1, idleAfter: -1, jitter: func() float64 { return 0 }}, func() string { return "r" })
+	for range 10 {
+		s.arrive(new(Call), 0)
+	}
+	boots := bootsOf(s.take())
+	for _, r := range boots {
+		s.bootFailed(r, errBootless, time.Second)
+	}
+	if len(boots) != 10 || s.failed != 1 || s.line.n != 10 {
+		t.Errorf("%d boots, %d failures, %d calls wait", len(boots), s.failed, s.line.n)
+	}
+}
+
+func TestB03_AHungBootDoesNotHoldTheNextOneUp(t *testing.T) {
+	s := newState(rules{max: 2, slots: 1, idleAfter: -1, jitter: func() float64 { return 0 }}, func() string { return "r" })
+	s.arrive(new(Call), 0)
+	s.arrive(new(Call), 0)
+	boots := bootsOf(s.take()) // the first hangs
+	s.bootFailed(boots[1], errBootless, time.Second)
+	at, ok := s.due()
+	s.tick(at)
+	if again := bootsOf(s.take()); !ok || at > 2*time.Second || len(again) != 1 {
+		t.Errorf("due at %v (%v), %d boots", at, ok, len(again))
+	}
+}
+
+func bootsOf(actions []action) (boots []*runner) {
+	for _, a := range actions {
+		if a.kind == boot {
+			boots = append(boots, a.r)
+		}
+	}
+	return boots
+}

@@ -41,8 +41,9 @@ func (w *world) bootFailed() {
 	if r == nil {
 		return
 	}
-	if w.at[r].stage = gone; !w.at[r].told {
-		w.failed++
+	p := w.at[r]
+	if p.stage = gone; !p.told && p.failedBefore == w.failed {
+		w.failed++ // boots that began together fail once
 	}
 	w.event(func(now time.Duration) { w.s.bootFailed(r, errBootless, now) })
 	if w.failed >= patience && w.runner(booting, ready) == nil && w.waiting() > 0 {

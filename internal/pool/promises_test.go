@@ -148,10 +148,10 @@ func (w *world) nobodyIsStranded() {
 	uncovered := s.line.n > s.count[booting]*s.slots
 	short := !w.shut && s.count[booting]+s.count[ready] < s.min
 	room := len(s.runners) < s.max
-	if w.closed || !room || !uncovered && !short || w.failed > 0 && s.count[booting] > 0 || s.count[booting] >= together {
+	if w.closed || !room || !uncovered && !short || s.count[booting] >= together {
 		return
 	}
-	if w.failed == 0 || w.now >= s.retryAt {
+	if w.now >= s.retryAt {
 		w.Fatalf("%d wait, %d boot, %d are ready, and no boot was begun", s.line.n, s.count[booting], s.count[ready])
 	}
 	if at, ok := s.due(); !ok || at > s.retryAt || s.retryAt > w.now+lastBackoff {
@@ -159,10 +159,10 @@ func (w *world) nobodyIsStranded() {
 	}
 }
 
-// bootsAreNeeded: boots cover the line and min, no more; one at a time after a failure; none after close.
+// bootsAreNeeded: boots cover the line and min, no more; one by one after a failure; none after close.
 func (w *world) bootsAreNeeded() {
 	s := w.s
-	if !w.booted {
+	if w.booted == 0 {
 		return
 	}
 	forLine := (s.count[booting]-1)*s.slots < s.line.n
@@ -170,8 +170,8 @@ func (w *world) bootsAreNeeded() {
 	switch {
 	case !forLine && !forMin:
 		w.Fatalf("%d wait, %d boot, %d are ready", s.line.n, s.count[booting], s.count[ready])
-	case w.failed > 0 && s.count[booting] > 1:
-		w.Fatalf("%d boot at a time after %d have failed", s.count[booting], w.failed)
+	case w.failed > 0 && w.booted > 1:
+		w.Fatalf("%d boots began together after %d have failed", w.booted, w.failed)
 	case w.closed:
 		w.Fatal("a boot was begun after close")
 	}

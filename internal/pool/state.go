@@ -30,8 +30,10 @@ type runner struct {
 	stage     stage
 	load      int           // calls that hold a slot
 	idleSince time.Duration // when load became 0
-	prev      *runner
-	next      *runner
+
+	failedBefore int // boots in a row that had failed when this one began
+	prev         *runner
+	next         *runner
 }
 
 // rules are what a state decides by.
@@ -66,7 +68,7 @@ type state struct {
 	running   int                  // calls that hold a slot
 	deadlines deadlines            // of all calls without an outcome
 
-	failed   int           // boots in a row
+	failed   int           // boots in a row; those that began together count once
 	failure  error         // why the last one did
 	retryAt  time.Duration // no boot before
 	readyAt  time.Duration // when the pool last came to have a runner
@@ -235,11 +237,20 @@ func (s *state) fail(c *Call, err error) {
 // bootFor boots what the line and min ask for.
 func (s *state) bootFor(now time.Duration) {
 	for now >= s.retryAt && s.lacksRunner() {
-		r := &runner{id: s.nextID()}
+		r := &runner{id: s.nextID(), failedBefore: s.failed}
 		s.runners[r] = struct{}{}
 		s.count[booting]++
 		s.do(action{kind: boot, r: r})
+		if s.failed > 0 { // the next one a while later, whatever becomes of this one
+			s.backOff(now)
+		}
 	}
+}
+
+// backOff puts the next boot off, the longer the more have failed in a row.
+func (s *state) backOff(now time.Duration) {
+	backoff := min(lastBackoff, firstBackoff<<min(s.failed-1, 10))
+	s.retryAt = now + backoff/2 + time.Duration(s.jitter()*float64(backoff/2))
 }
 
 // lacksRunner says whether the line or min asks for one more boot, and there may be one.
@@ -247,10 +258,7 @@ func (s *state) lacksRunner() bool {
 	up := s.count[booting] + s.count[ready]
 	forLine := s.line.n > s.count[booting]*s.slots
 	forMin := up < s.min && s.count[booting] < together && !s.closing
-	switch {
-	case s.closed || up+s.count[draining] >= s.max:
-		return false
-	case s.failed > 0 && s.count[booting] > 0: // one at a time until one succeeds
+	if s.closed || up+s.count[draining] >= s.max {
 		return false
 	}
 	return forLine || forMin
@@ -284,10 +292,11 @@ func (s *state) bootFailed(r *runner, err error, now time.Duration) {
 		return
 	}
 	s.remove(r)
-	s.failed++
 	s.failure = err
-	backoff := min(lastBackoff, firstBackoff<<min(s.failed-1, 10))
-	s.retryAt = now + backoff/2 + time.Duration(s.jitter()*float64(backoff/2))
+	if r.failedBefore == s.failed { // else it is one of a burst, of which another has failed already
+		s.failed++
+		s.backOff(now)
+	}
 	if s.failed >= patience && s.count[ready] == 0 && s.count[booting] == 0 {
 		for s.line.first != nil {
 			c := s.line.pop()

@@ -40,6 +40,8 @@ type place struct {
 	lost      bool
 	holds     int
 	idleSince time.Duration
+
+	failedBefore int
 }
 
 // world is a state and an onlooker who knows only the events and the actions.
@@ -53,7 +55,7 @@ type world struct {
 	at      map[*runner]*place
 	failed  int // boots in a row
 	ticked  bool
-	booted  bool // the last event booted something
+	booted  int // how many boots the last event has begun
 	shut    bool
 	closed  bool
 }
@@ -103,14 +105,14 @@ func (w *world) holder() *Call {
 
 // event lets something happen and looks at every action that follows.
 func (w *world) event(decide func(time.Duration)) {
-	w.ticked, w.booted = false, false
+	w.ticked, w.booted = false, 0
 	decide(w.now)
 	for _, a := range w.s.take() {
 		switch a.kind {
 		case boot:
 			w.runners = append(w.runners, a.r)
-			w.at[a.r] = &place{stage: booting}
-			w.booted = true
+			w.at[a.r] = &place{stage: booting, failedBefore: w.failed}
+			w.booted++
 		case retire:
 			w.retired(a.r)
 		case grant:

@@ -40,7 +40,7 @@ var Invited = sync.OnceValues(func() (Invite, error) {
 	if !ok {
 		return i, errNotInvited
 	}
-	os.Unsetenv(backend.EnvParent)
+	_ = os.Unsetenv(backend.EnvParent)
 	if err := TrustEnvironment(); err != nil {
 		fmt.Fprintf(os.Stderr, "flame: %s is ignored: %v\n", backend.EnvParent, err)
 		return i, errNotInvited

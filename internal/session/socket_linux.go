@@ -128,14 +128,14 @@ var kernelWaiting atomic.Bool
 // await waits a moment for something to read.
 func (s *socket) await() {
 	if runtime.GOMAXPROCS(0) > 1 && kernelWaiting.CompareAndSwap(false, true) {
-		s.raw.Control(waitInKernel)
+		_ = s.raw.Control(waitInKernel) // what is wrong, Read finds out
 		kernelWaiting.Store(false)
 	}
 }
 
 func waitInKernel(fd uintptr) {
 	fds := [...]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	unix.Poll(fds[:], int(kernelWait/time.Millisecond))
+	_, _ = unix.Poll(fds[:], int(kernelWait/time.Millisecond))
 }
 
 // gate lets a goroutine wait, parked, for one kind of event of a descriptor.
