@@ -71,7 +71,7 @@ func compute(ctx context.Context, pool *flame.Pool, n int) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Parent, a.Took = os.Getpid(), time.Since(start).Round(time.Millisecond).String()
+	a.Parent, a.Took = os.Getpid(), time.Since(start).Round(100*time.Microsecond).String()
 	return a, nil
 }
 
