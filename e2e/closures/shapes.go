@@ -250,7 +250,7 @@ func controls() (all []shape) {
 		all = append(all, shape{"range over a function, changed", func() string { return v }})
 	}
 	func() {
-		defer func() { recover() }()
+		defer func() { _ = recover() }()
 		n := 5
 		defer func(m int) {
 			all = append(all, shape{"made in a deferred call", func() string { return fmt.Sprint(n, m) }})

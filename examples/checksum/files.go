@@ -27,7 +27,7 @@ func find(paths []string) iter.Seq[file] {
 	return func(yield func(file) bool) {
 		for _, path := range paths {
 			info, err := os.Stat(path)
-			goOn := true
+			var goOn bool
 			switch {
 			case err != nil:
 				goOn = yield(file{path: path, err: err})

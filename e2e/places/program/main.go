@@ -19,7 +19,7 @@ func main() {
 	flame.ServeIfRunner()
 	if len(os.Args) > 1 && os.Args[1] == "wait" {
 		fmt.Println("ready")
-		bufio.NewReader(os.Stdin).ReadString('\n')
+		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 	}
 	if err := run(); err != nil {
 		fmt.Println(err)
