@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,15 +14,16 @@ import (
 
 func TestCleanupIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release, ran := make(chan struct{}), 0
+		var ran atomic.Int32
+		release := make(chan struct{})
 		start := time.Now()
 		clean([]func(context.Context){
-			func(ctx context.Context) { ran++ },
+			func(ctx context.Context) { ran.Add(1) },
 			func(ctx context.Context) { <-ctx.Done(); <-release }, // ignores that its time is over
-			func(ctx context.Context) { ran += 10 },
+			func(ctx context.Context) { ran.Add(10) },
 		}, time.Second)
-		if took := time.Since(start); took != time.Second || ran != 1 {
-			t.Errorf("after %v, %d", took, ran)
+		if took := time.Since(start); took != time.Second || ran.Load() != 1 {
+			t.Errorf("after %v, %d", took, ran.Load())
 		}
 		close(release)
 	})
