@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -76,8 +77,12 @@ func TestTheTenMillionthComesFromARunner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.PID == os.Getpid() || a.PID == 0 || a.Parent != os.Getpid() {
-		t.Errorf("process %d computed it for process %d", a.PID, a.Parent)
+	runner, err := flame.Call(t.Context(), pool, func(context.Context) (int, error) { return os.Getpid(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.PID != runner || a.PID == os.Getpid() || a.Parent != os.Getpid() {
+		t.Errorf("process %d computed it for process %d; the runner is %d and this is %d", a.PID, a.Parent, runner, os.Getpid())
 	}
 	// and it is right: at its end,
 	const end = 1_000_000_000_000_000_000
