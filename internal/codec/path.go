@@ -38,7 +38,10 @@ func (e *encoder) sendError(in int32, at unsafe.Pointer, p *plan, reason string)
 	}
 	if p != nil && p.refused != nil {
 		if c := p.closure; c != nil {
-			steps = append(steps, function(c.Name, c.File, c.Line), "captured "+p.refused.typ.String())
+			if f := function(c.Name, c.File, c.Line); len(steps) == 0 || steps[len(steps)-1] != f {
+				steps = append(steps, f)
+			}
+			steps = append(steps, "captured "+p.refused.typ.String())
 		} else if p.refused.path != "" {
 			steps = append(steps, fmt.Sprintf("%s (%v)", p.refused.path, p.refused.typ))
 		} else if last := steps[len(steps)-1]; !strings.HasSuffix(strings.TrimSuffix(last, ")"), p.typ.String()) {

@@ -21,7 +21,7 @@ const (
 	wayLock    = whyLock + ": leave it out of what the function captures"
 	wayTimer   = "timers run in one process: make it inside the function"
 	wayTest    = "tests run in one process: use what it knows outside the function, or return an error"
-	wayLogger  = "a logger" + whyNotYet + "declare it: PerProcess(\"log\", logger)"
+	wayLogger  = "a logger" + whyNotYet + "declare it: flame.PerProcess(\"log\", logger)"
 	wayReader  = "a reader or writer" + whyNotYet + "read it on the parent and capture the bytes, or open it inside the function"
 	wayContext = "a context belongs to this process: use the ctx that the function receives"
 	wayHandle  = "unique.Handle, weak.Pointer and hash seeds mean nothing in another process: capture the value itself"

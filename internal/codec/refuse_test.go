@@ -118,3 +118,12 @@ func TestN18_tooLargeNamesTheLargestPart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAPathNamesItsFunctionOnce(t *testing.T) {
+	ch := make(chan int)
+	fn := func() int { return <-ch }
+	err := Check(&fn)
+	if err == nil || strings.Count(err.Error(), "func ") != 1 || !strings.Contains(err.Error(), "captured chan int") {
+		t.Error(err)
+	}
+}

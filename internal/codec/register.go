@@ -139,7 +139,7 @@ func Names() []Name {
 func (r *registrations) advice(to unsafe.Pointer, p *plan) string {
 	for _, own := range r.list() {
 		if f := own.fieldWith(to); f != "" {
-			return fmt.Sprintf("it is %s.%s: capture %s instead, or declare it: PerProcess(%q, %s)", own.name, f, own.name, f, f)
+			return fmt.Sprintf("it is %s.%s: capture %s instead, or declare it: flame.PerProcess(%q, %s)", own.name, f, own.name, f, f)
 		}
 	}
 	if !p.refused.shared {
@@ -149,7 +149,7 @@ func (r *registrations) advice(to unsafe.Pointer, p *plan) string {
 	if name == "" {
 		name = "it"
 	}
-	return fmt.Sprintf("it has a %v, so goroutines of this process share it: if every process has its own, declare it in main: PerProcess(%q, %s)",
+	return fmt.Sprintf("it has a %v, so goroutines of this process share it: if every process has its own, declare it in main: flame.PerProcess(%q, %s)",
 		p.refused.typ, name, name[:1])
 }
 
@@ -184,6 +184,6 @@ func (d *decoder) own() (o object) {
 		}
 		return o
 	}
-	d.fail("%q is not declared in this process: call PerProcess(%q, …) in main before ServeIfRunner", name, name)
+	d.fail("%q is not declared in this process: call flame.PerProcess(%q, …) in main before ServeIfRunner", name, name)
 	return o
 }
