@@ -62,7 +62,7 @@ func TestN16_undeclaredFieldIsNamed(t *testing.T) {
 	declare(t, "server", s)
 	store := s.store
 	_, err := Encode(&store, Options{})
-	if err == nil || !strings.Contains(err.Error(), `it is server.store: capture server instead, or declare it: PerProcess("store", store)`) {
+	if err == nil || !strings.Contains(err.Error(), `it is server.store: capture server instead, or declare it: flame.PerProcess("store", store)`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -95,7 +95,7 @@ func TestN16_nameThatIsMissingOrAnothers(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry().all.Store(&before)
-	if err := Decode(join(msg), &s, Trusted); err == nil || !strings.Contains(err.Error(), `call PerProcess("server", …) in main`) {
+	if err := Decode(join(msg), &s, Trusted); err == nil || !strings.Contains(err.Error(), `call flame.PerProcess("server", …) in main`) {
 		t.Errorf("got %v", err)
 	}
 	declare(t, "server", &guarded{})
