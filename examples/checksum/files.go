@@ -11,38 +11,54 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// file is something to hash, and what came of it.
+// file is something to hash, a file or an object in S3, and what came of it.
 type file struct {
 	path string
-	size int64 // as it was found, then as it was read
+	size int64 // as it was found, or unknown; then as it was read
 	hex  string
-	err  error // why there is no hex
+	err  error  // why there is no hex
+	want string // what hex shall be, if a list says so
 }
 
-// find yields the regular files at and below the paths, each named as find(1) names it, and what stands in the way
-// of finding them. A link is followed if it is one of the paths.
-func find(paths []string) iter.Seq[file] {
+// unknown is the size of what nobody has looked at yet.
+const unknown = -1
+
+// find yields the regular files at and below the paths, each named as find(1) names it, the objects of s3:// names,
+// and what stands in the way of finding them. A link is followed if it is one of the paths.
+func find(ctx context.Context, client *s3.Client, paths []string) iter.Seq[file] {
 	return func(yield func(file) bool) {
 		for _, path := range paths {
-			info, err := os.Stat(path)
 			var goOn bool
-			switch {
-			case err != nil:
-				goOn = yield(file{path: path, err: err})
-			case info.IsDir():
+			if isObject(path) {
+				goOn = findObjects(ctx, client, path, yield)
+			} else if f, isDir := look(path); isDir {
 				goOn = findBelow(path, yield)
-			case !info.Mode().IsRegular():
-				goOn = yield(file{path: path, err: errors.New("neither a regular file nor a directory")})
-			default:
-				goOn = yield(file{path: path, size: info.Size()})
+			} else {
+				goOn = yield(f)
 			}
 			if !goOn {
 				return
 			}
 		}
 	}
+}
+
+// look finds out what a path names.
+func look(path string) (f file, isDir bool) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return file{path: path, err: err}, false
+	case info.IsDir():
+		return file{path: path}, true
+	case !info.Mode().IsRegular():
+		return file{path: path, err: errors.New("neither a regular file nor a directory")}, false
+	}
+	return file{path: path, size: info.Size()}, false
 }
 
 // findBelow does so for one directory and returns false when yield has.
@@ -72,23 +88,24 @@ func findBelow(dir string, yield func(file) bool) bool {
 }
 
 const (
-	batchBytes = 1 << 20
-	batchFiles = 64
+	batchBytes   = 1 << 20
+	batchFiles   = 64
+	requestBytes = batchBytes / 4 // that can be read while a request for an object is on its way
 )
 
 // batches puts small files together so that a call has enough to do.
 func batches(files iter.Seq[file]) iter.Seq[[]file] {
 	return func(yield func([]file) bool) {
 		var batch []file
-		var bytes int64
+		var cost int64
 		for f := range files {
-			if len(batch) == batchFiles || len(batch) > 0 && bytes+f.size > batchBytes {
+			if len(batch) == batchFiles || len(batch) > 0 && cost+f.cost() > batchBytes {
 				if !yield(batch) {
 					return
 				}
-				batch, bytes = nil, 0
+				batch, cost = nil, 0
 			}
-			batch, bytes = append(batch, f), bytes+f.size
+			batch, cost = append(batch, f), cost+f.cost()
 		}
 		if len(batch) > 0 {
 			yield(batch)
@@ -96,9 +113,20 @@ func batches(files iter.Seq[file]) iter.Seq[[]file] {
 	}
 }
 
-// hash reads the file. It runs on a runner.
-func (f *file) hash(ctx context.Context) error {
-	r, err := os.Open(f.path)
+// cost is how much work the file will be, in bytes read from a disk.
+func (f *file) cost() int64 {
+	switch {
+	case f.size == unknown:
+		return batchBytes
+	case isObject(f.path):
+		return f.size + requestBytes
+	}
+	return f.size
+}
+
+// hash reads the file or the object. It runs on a runner.
+func (f *file) hash(ctx context.Context, client *s3.Client) error {
+	r, err := f.open(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -107,6 +135,13 @@ func (f *file) hash(ctx context.Context) error {
 	f.size, err = io.Copy(h, untilDone{ctx, r})
 	f.hex = hex.EncodeToString(h.Sum(nil))
 	return err
+}
+
+func (f *file) open(ctx context.Context, client *s3.Client) (io.ReadCloser, error) {
+	if isObject(f.path) {
+		return openObject(ctx, client, f.path)
+	}
+	return os.Open(f.path)
 }
 
 // untilDone reads from r until ctx ends.
@@ -122,14 +157,29 @@ func (u untilDone) Read(b []byte) (int, error) {
 	return u.r.Read(b)
 }
 
-// line is what sha256sum prints of a file. It escapes a name with a backslash or a line break in it, and says so by
-// a backslash in front.
+// failed says whether there is no checksum, or not the one that there should be.
+func (f *file) failed() bool { return f.err != nil || f.want != "" && f.hex != f.want }
+
+// line is what sha256sum prints of a file: if it is being checked, whether it is right, otherwise its checksum, if
+// there is one.
 func (f *file) line() string {
-	name, mark := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(f.path), ""
-	if name != f.path {
-		mark = `\`
+	name, mark := escape(f.path)
+	switch {
+	case f.want != "":
+		return f.verdict()
+	case f.err != nil:
+		return ""
 	}
 	return mark + f.hex + "  " + name + "\n"
+}
+
+// escape makes one line of a name with backslashes or line breaks in it. A backslash in front says so.
+func escape(path string) (name, mark string) {
+	name = strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(path)
+	if name != path {
+		mark = `\`
+	}
+	return name, mark
 }
 
 // problem is why there is no checksum, with the name quoted if a terminal could misread it.

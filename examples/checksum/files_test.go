@@ -62,7 +62,7 @@ func TestFindsTheRegularFilesOfATree(t *testing.T) {
 		{"b/ b//", []string{"b/c 2", "b/d/e 3", "b//c 2", "b//d/e 3"}}, // and what is named twice is found twice.
 	} {
 		var got []string
-		for f := range find(strings.Fields(c.paths)) {
+		for f := range find(t.Context(), client, strings.Fields(c.paths)) {
 			if f.err != nil {
 				t.Errorf("%s: %v", f.path, f.err)
 			}
@@ -90,7 +90,7 @@ func TestSaysWhatCannotBeHashed(t *testing.T) {
 	}
 	// when they are looked for, then each problem is one line with the name in it.
 	var got []string
-	for f := range find([]string{"missing", "", "line\nbreak", "link", "/dev/null"}) {
+	for f := range find(t.Context(), client, []string{"missing", "", "line\nbreak", "link", "/dev/null"}) {
 		got = append(got, f.problem())
 	}
 	if !slices.Equal(got, want) {
@@ -101,7 +101,7 @@ func TestSaysWhatCannotBeHashed(t *testing.T) {
 func TestFindStopsWhenItIsLeft(t *testing.T) {
 	dir := tree(t, map[string]string{"a/b/c": "", "a/b/d": "", "a/e": ""})
 	seen := 0
-	for range find([]string{dir, dir}) { // a second call of yield would panic
+	for range find(t.Context(), client, []string{dir, dir}) { // a second call of yield would panic
 		seen++
 		break
 	}

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/fleetinglambda/flame"
 )
 
@@ -14,10 +16,9 @@ type hashed struct {
 	err   error
 }
 
-// hashAll has runners hash the files at and below the paths and yields them in the order in which they are found. Up
-// to window batches are under way at a time. It ends with the first error that is not about a file. Leaving the loop
-// early cancels the rest.
-func hashAll(ctx context.Context, pool *flame.Pool, window int, paths []string) iter.Seq2[file, error] {
+// hashAll has runners hash the files and yields them in the same order. Up to window batches are under way at a time.
+// It ends with the first error that is not about a file. Leaving the loop early cancels the rest.
+func hashAll(ctx context.Context, pool *flame.Pool, client *s3.Client, window int, files iter.Seq[file]) iter.Seq2[file, error] {
 	return func(yield func(file, error) bool) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -26,14 +27,14 @@ func hashAll(ctx context.Context, pool *flame.Pool, window int, paths []string) 
 		line := make(chan chan hashed, window-1) // and the one that is awaited; closed when every file has been found
 		wg.Go(func() {
 			defer close(line)
-			for batch := range batches(find(paths)) {
+			for batch := range batches(files) {
 				place := make(chan hashed, 1)
 				select {
 				case line <- place:
 				case <-ctx.Done():
 					return
 				}
-				wg.Go(func() { place <- hash(ctx, pool, batch) })
+				wg.Go(func() { place <- hash(ctx, pool, client, batch) })
 			}
 		})
 		for place := range line {
@@ -52,12 +53,13 @@ func hashAll(ctx context.Context, pool *flame.Pool, window int, paths []string) 
 }
 
 // hash has a runner hash the files of a batch, unless finding them has failed already.
-func hash(ctx context.Context, pool *flame.Pool, batch []file) hashed {
+func hash(ctx context.Context, pool *flame.Pool, client *s3.Client, batch []file) hashed {
 	done, err := flame.Call(ctx, pool, func(ctx context.Context) ([]file, error) {
-		// This runs on a runner. The batch has come along, and goes back changed.
+		// This runs on a runner. The batch has come along, and goes back changed. The client has not: this one is the
+		// runner's own, as main says with PerProcess.
 		for i := range batch {
 			if f := &batch[i]; f.err == nil {
-				f.err = f.hash(ctx)
+				f.err = f.hash(ctx, client)
 			}
 		}
 		return batch, nil

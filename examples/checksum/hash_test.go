@@ -36,7 +36,7 @@ func TestRunnersHashATree(t *testing.T) {
 	for _, window := range []int{1, 2, 100} {
 		// when runners hash it, then every sum is right,
 		var lines, paths []string
-		for f, err := range hashAll(t.Context(), pool, window, []string{dir}) {
+		for f, err := range hashAll(t.Context(), pool, client, window, find(t.Context(), client, []string{dir})) {
 			if err != nil || f.err != nil {
 				t.Fatal(err, f.err)
 			}
@@ -47,7 +47,7 @@ func TestRunnersHashATree(t *testing.T) {
 		}
 		// and they are in the order in which the files were found.
 		i := 0
-		for f := range find([]string{dir}) {
+		for f := range find(t.Context(), client, []string{dir}) {
 			if i >= len(paths) || f.path != paths[i] {
 				t.Fatalf("window %d: %q is not in its place, %d", window, f.path, i)
 			}
@@ -64,8 +64,9 @@ func TestAFileThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// when they are hashed among others,
+	paths := []string{dir + "/a", bad, dir + "/missing", "/dev/null", dir + "/z"}
 	var problems, good []string
-	for f, err := range hashAll(t.Context(), pool, 4, []string{dir + "/a", bad, dir + "/missing", "/dev/null", dir + "/z"}) {
+	for f, err := range hashAll(t.Context(), pool, client, 4, find(t.Context(), client, paths)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +97,7 @@ func TestLeavingTheLoopEndsTheWork(t *testing.T) {
 	pool, dir := open(t), tree(t, map[string]string{"first": "1"})
 	huge(t, dir)
 	// when the loop is left after the first, then nothing is left to wait for.
-	for range hashAll(t.Context(), pool, 2, []string{dir + "/first", dir + "/huge"}) {
+	for range hashAll(t.Context(), pool, client, 2, find(t.Context(), client, []string{dir + "/first", dir + "/huge"})) {
 		break
 	}
 	if err := pool.Shutdown(t.Context()); err != nil {
@@ -113,7 +114,7 @@ func TestTheCauseOfACancelledContextIsTheError(t *testing.T) {
 	// when the context is cancelled after the first, then its cause comes instead of the second.
 	enough := errors.New("enough")
 	var got []error
-	for _, err := range hashAll(ctx, pool, 2, []string{dir + "/first", dir + "/huge"}) {
+	for _, err := range hashAll(ctx, pool, client, 2, find(ctx, client, []string{dir + "/first", dir + "/huge"})) {
 		cancel(enough)
 		got = append(got, err)
 	}
@@ -126,7 +127,7 @@ func TestAPoolThatIsClosedIsTheError(t *testing.T) {
 	pool := open(t)
 	pool.Close()
 	var got []error
-	for _, err := range hashAll(t.Context(), pool, 4, []string{tree(t, odd())}) {
+	for _, err := range hashAll(t.Context(), pool, client, 4, find(t.Context(), client, []string{tree(t, odd())})) {
 		got = append(got, err)
 	}
 	if len(got) != 1 || !errors.Is(got[0], flame.ErrPoolClosed) {

@@ -1,8 +1,10 @@
 // Checksum hashes files on runners and prints what sha256sum prints, so that "sha256sum -c" agrees.
 //
-//	go run ./examples/checksum [flags] [PATH…]
+//	go run ./examples/checksum [flags] [PATH or s3://BUCKET/PREFIX…]
+//	go run ./examples/checksum -c [flags] [LIST…]
 //
-// A directory stands for all regular files below it. Without a PATH it hashes the source tree of the Go distribution.
+// A directory stands for all regular files below it, s3://BUCKET/PREFIX for the object of that name or all whose names
+// begin so. Without any it hashes the source tree of the Go distribution. With -c it checks what such lists say.
 package main
 
 import (
@@ -11,14 +13,18 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/fleetinglambda/flame"
 	"github.com/fleetinglambda/flame/backend/process"
@@ -28,26 +34,30 @@ import (
 type options struct {
 	runners     int
 	concurrency int
-	paths       []string
+	check       bool
+	paths       []string // or lists, with check
 }
 
 func main() {
 	var o options
 	flag.IntVar(&o.runners, "runners", runtime.NumCPU(), "how many runner processes there are at most")
 	flag.IntVar(&o.concurrency, "concurrency", 4, "how many files a runner reads at a time")
+	flag.BoolVar(&o.check, "c", false, "read checksums from LISTs (or stdin) and check them, as sha256sum -c does")
 	flag.Usage = usage
 	flag.Parse()
+	client := newClient(context.Background())
+	flame.PerProcess("s3", client)
 	flame.ServeIfRunner()
 
 	o.paths = flag.Args()
-	if err := o.check(); err != nil {
+	if err := o.valid(); err != nil {
 		fmt.Fprintf(os.Stderr, "checksum: %v\n", err)
 		os.Exit(2)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves early is an error of the write
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	failed, err := run(ctx, o)
+	failed, err := run(ctx, client, o)
 	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		fmt.Fprintf(os.Stderr, "checksum: %v\n", err)
 	}
@@ -57,13 +67,15 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprint(flag.CommandLine.Output(), "usage: checksum [flags] [PATH…]\n\n"+
-		"Prints the SHA-256 of files, and of all files below directories, as sha256sum does.\n"+
-		"Without a PATH: of the source tree of the Go distribution.\n\n")
+	fmt.Fprint(flag.CommandLine.Output(), "usage: checksum [flags] [PATH or s3://BUCKET/PREFIX…]\n"+
+		"       checksum -c [flags] [LIST…]\n\n"+
+		"Prints the SHA-256 of files, of all files below directories, and of objects in S3, as sha256sum does.\n"+
+		"Without a PATH: of the source tree of the Go distribution. With -c: checks such LISTs.\n"+
+		"S3 is found by the usual AWS_… variables and ~/.aws.\n\n")
 	flag.PrintDefaults()
 }
 
-func (o options) check() error {
+func (o options) valid() error {
 	const most = 1000
 	if o.runners < 1 || o.runners > most {
 		return fmt.Errorf("-runners is %d: it must be from 1 to %d", o.runners, most)
@@ -74,14 +86,13 @@ func (o options) check() error {
 	return nil
 }
 
-// run prints the checksum of every file and says how many have none.
-func run(ctx context.Context, o options) (failed int, err error) {
-	if len(o.paths) == 0 {
-		if o.paths, err = goSource(ctx); err != nil {
-			return 0, err
-		}
+// run prints the checksum of every file, or whether it is right, and says how many have none that is.
+func run(ctx context.Context, client *s3.Client, o options) (failed int, err error) {
+	files, err := o.files(ctx, client)
+	if err != nil {
+		return 0, err
 	}
-	progress := newProgress(o.paths)
+	progress := newProgress(files)
 	defer progress.finish()
 	stdout, stderr := progress.above(os.Stdout), progress.above(os.Stderr)
 	pool, err := flame.Open(ctx, flame.Config{
@@ -94,21 +105,40 @@ func run(ctx context.Context, o options) (failed int, err error) {
 	}
 	defer pool.Close()
 
-	for f, err := range hashAll(ctx, pool, o.runners*o.concurrency, o.paths) {
+	for f, err := range hashAll(ctx, pool, client, o.runners*o.concurrency, files) {
 		if err != nil {
 			return failed, err
 		}
 		if f.err != nil {
-			failed++
 			fmt.Fprintf(stderr, "checksum: %s\n", f.problem())
-			continue
+		} else {
+			progress.done(f)
+		}
+		if f.failed() {
+			failed++
 		}
 		if _, err := io.WriteString(stdout, f.line()); err != nil {
 			return failed, err
 		}
-		progress.done(f)
 	}
 	return failed, context.Cause(ctx)
+}
+
+// files are those to hash, as they are found. If there are objects among them, the client is ready.
+func (o options) files(ctx context.Context, client *s3.Client) (iter.Seq[file], error) {
+	files, objects := find(ctx, client, o.paths), slices.ContainsFunc(o.paths, isObject)
+	switch {
+	case o.check:
+		all := readLists(o.paths)
+		files, objects = listed(all), slices.ContainsFunc(all, func(f file) bool { return isObject(f.path) })
+	case len(o.paths) == 0:
+		source, err := goSource(ctx)
+		return find(ctx, client, source), err
+	}
+	if objects {
+		return files, ready(ctx, client)
+	}
+	return files, nil
 }
 
 // goSource is the source tree of the Go distribution.

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"os"
 	"testing"
 
 	"github.com/fleetinglambda/flame"
 )
 
+var client = newClient(context.Background())
+
 func TestMain(m *testing.M) {
+	flame.PerProcess("s3", client)
 	flame.ServeIfRunner()
 	os.Exit(m.Run())
 }
@@ -22,7 +26,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"-concurrency is 1000000: it must be from 1 to 1000": {runners: 1, concurrency: 1_000_000},
 	} {
 		got := ""
-		if err := o.check(); err != nil {
+		if err := o.valid(); err != nil {
 			got = err.Error()
 		}
 		if got != want {

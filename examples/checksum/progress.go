@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -17,18 +18,20 @@ import (
 // progress shows on stderr how far it is, if that is a terminal.
 type progress struct {
 	screen *mpb.Progress // nil: nobody looks
-	bar    *mpb.Bar
+	bar    *mpb.Bar      // of bytes, or if their number is unknown of files
 	begun  time.Time
-	bytes  int64
+	bytes  atomic.Int64
 	files  atomic.Int64
-	total  atomic.Int64 // files; 0: not known yet
+
+	ofFiles atomic.Int64 // 0: not known yet
+	ofBytes atomic.Int64 // 0: not known, or not yet
 
 	wg     sync.WaitGroup // count
 	cancel context.CancelFunc
 }
 
-// newProgress begins to show the progress with the files at and below the paths.
-func newProgress(paths []string) *progress {
+// newProgress begins to show the progress with the files.
+func newProgress(files iter.Seq[file]) *progress {
 	p := &progress{begun: time.Now()}
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
 		return p
@@ -38,33 +41,39 @@ func newProgress(paths []string) *progress {
 		mpb.AppendDecorators(decor.Any(p.text)))
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	p.wg.Go(func() { p.count(ctx, paths) })
+	p.wg.Go(func() { p.count(ctx, files) })
 	return p
 }
 
 // count finds out how much there is to do.
-func (p *progress) count(ctx context.Context, paths []string) {
+func (p *progress) count(ctx context.Context, all iter.Seq[file]) {
 	var files, bytes int64
-	for f := range find(paths) {
+	sized := true
+	for f := range all {
 		if ctx.Err() != nil {
 			return
 		}
-		files, bytes = files+1, bytes+f.size
+		files, bytes, sized = files+1, bytes+f.size, sized && f.size != unknown
 	}
-	p.total.Store(files)
-	p.bar.SetTotal(bytes, false)
+	if sized {
+		p.ofBytes.Store(bytes)
+		p.bar.SetTotal(bytes, false)
+	} else {
+		p.bar.SetTotal(files, false)
+	}
+	p.ofFiles.Store(files)
 }
 
 // text is what stands beside the bar.
 func (p *progress) text(s decor.Statistics) string {
-	now := state{p.files.Load(), p.total.Load(), s.Current, s.Total, time.Since(p.begun)}
+	now := state{p.files.Load(), p.ofFiles.Load(), p.bytes.Load(), p.ofBytes.Load(), time.Since(p.begun)}
 	return now.text(s.AvailableWidth)
 }
 
 // state is how far it is.
 type state struct {
 	files, ofFiles int64 // ofFiles is 0 as long as count does not know
-	bytes, ofBytes int64
+	bytes, ofBytes int64 // ofBytes is 0 if it cannot know
 	took           time.Duration
 }
 
@@ -73,6 +82,9 @@ func (s state) text(width int) string {
 	rate := size(float64(s.bytes)/s.took.Seconds()) + "/s"
 	if s.ofFiles == 0 {
 		return fmt.Sprintf(" %d files · %s · %s", s.files, size(float64(s.bytes)), rate)
+	}
+	if s.ofBytes == 0 {
+		return fmt.Sprintf(" %d/%d files · %s · %s", s.files, s.ofFiles, size(float64(s.bytes)), rate)
 	}
 	all, left := fmt.Sprint(s.ofFiles), "?"
 	if s.bytes > 0 {
@@ -108,10 +120,13 @@ func (p *progress) above(f *os.File) io.Writer {
 
 // done counts one file.
 func (p *progress) done(f file) {
-	p.files.Add(1)
-	p.bytes += f.size
-	if p.bar != nil {
-		p.bar.IncrInt64(f.size)
+	files, bytes := p.files.Add(1), p.bytes.Add(f.size)
+	switch {
+	case p.bar == nil:
+	case p.ofFiles.Load() > 0 && p.ofBytes.Load() == 0:
+		p.bar.SetCurrent(files)
+	default:
+		p.bar.SetCurrent(bytes)
 	}
 }
 
@@ -124,7 +139,7 @@ func (p *progress) finish() {
 	p.wg.Wait()
 	p.bar.Abort(true)
 	p.screen.Wait()
-	took := time.Since(p.begun)
+	took, bytes := time.Since(p.begun), float64(p.bytes.Load())
 	fmt.Fprintf(os.Stderr, "hashed %s in %.1f s (%s/s), files: %d\n",
-		size(float64(p.bytes)), took.Seconds(), size(float64(p.bytes)/took.Seconds()), p.files.Load())
+		size(bytes), took.Seconds(), size(bytes/took.Seconds()), p.files.Load())
 }
