@@ -14,6 +14,9 @@ type Call struct {
 	Ended func(Result)
 	// Key names the function's code, so that the runner can learn how long it takes. 0 is no name.
 	Key uint64
+	// Noted is given what the call's runner notes, in order. It is called by whoever reads the connection, and must
+	// neither block nor keep the note. Without it notes end the session.
+	Noted func(note []byte)
 	// Attended says that the goroutine that sends goes on to Wait.
 	Attended bool
 
@@ -64,6 +67,15 @@ func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 	return nil
 }
 
+// Note sends a note to the runner of a call that has been sent; it arrives after the call and in the order of notes. Its
+// length is at most wire.MaxPayload. A call that is over takes none.
+func (s *Session) Note(c *Call, note []byte) {
+	if s.isLive(c) {
+		s.out.addFrame(wire.Note, c.id, note)
+		s.out.flush()
+	}
+}
+
 // Cancel asks the runner to cancel the context of the call's function. Ended comes when the function
 // is really over, or at once if it has not been sent completely: then it does not start. A call that
 // has not been sent or has ended stays as it is.
@@ -98,14 +110,11 @@ func (s *Session) isLive(c *Call) bool {
 
 // takeBack ends a call whose message has not left completely.
 func (s *Session) takeBack(c *Call) bool {
-	dropped, begun := s.out.drop(&c.out)
-	if !dropped {
+	if !s.out.drop(&c.out) {
 		return false
 	}
-	if begun {
-		s.out.addFrame(wire.Abandon, c.id, nil)
-		s.out.flush()
-	}
+	s.out.addFrame(wire.Abandon, c.id, nil)
+	s.out.flush()
 	s.finish(c, Result{})
 	return true
 }

@@ -48,7 +48,6 @@ type message struct {
 	head  []byte // of its first frame's payload
 	parts [][]byte
 	size  int64 // of what is left of parts
-	begun bool  // its first frame has been added
 	last  int64 // where in the stream its last byte is; math.MaxInt64 until it is added
 }
 
@@ -62,13 +61,15 @@ func newOutbox(conn io.Writer, closed <-chan struct{}, failed func(error)) *outb
 }
 
 // add takes a message. Nothing is written before flush. The parts of a message that fits one frame are
-// copied; those of a larger one must stay as they are until it has left or was dropped.
+// copied; those of a larger one must stay as they are until it has left or was dropped. Its first frame, a head
+// alone, goes ahead of them, so that whatever is added later about the same call arrives later.
 func (o *outbox) add(m *message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if int64(len(m.head))+m.size > wire.MaxPayload {
 		m.last = math.MaxInt64
 		m.parts = slices.Clone(m.parts)
+		o.addFrameLocked(m.kind, m.call, m.head)
 		o.bulk = append(o.bulk, m)
 		return
 	}
@@ -86,6 +87,10 @@ func (o *outbox) add(m *message) {
 func (o *outbox) addFrame(k wire.Kind, call uint64, payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.addFrameLocked(k, call, payload)
+}
+
+func (o *outbox) addFrameLocked(k wire.Kind, call uint64, payload []byte) {
 	o.small = wire.AppendFrame(o.small, k, call, payload)
 	o.added += int64(wire.HeaderSize + len(payload))
 }
@@ -106,14 +111,10 @@ func (o *outbox) chunksLocked() {
 
 // chunkLocked takes one frame off m.
 func (o *outbox) chunkLocked(m *message) {
-	kind, before := m.kind, len(o.small)
-	if m.begun {
-		kind = wire.Chunk
-	}
-	n := int(min(int64(wire.MaxPayload-len(m.head)), m.size))
-	o.small = wire.AppendHeader(o.small, kind, m.call, len(m.head)+n)
-	o.small = append(o.small, m.head...)
-	m.head, m.begun, m.size = nil, true, m.size-int64(n)
+	before := len(o.small)
+	n := int(min(wire.MaxPayload, m.size))
+	o.small = wire.AppendHeader(o.small, wire.Chunk, m.call, n)
+	m.size -= int64(n)
 	for n > 0 {
 		part := m.parts[0][:min(n, len(m.parts[0]))]
 		o.small = append(o.small, part...)
@@ -125,18 +126,25 @@ func (o *outbox) chunkLocked(m *message) {
 	o.added += int64(len(o.small) - before)
 }
 
-// drop takes back a message that has not left completely and says whether it could; begun says that
-// a part of it has left. After drop the message's parts are not touched any more.
-func (o *outbox) drop(m *message) (dropped, begun bool) {
+// drop takes back a message of which only a part has left, and says whether it could. After drop the message's parts
+// are not touched any more.
+func (o *outbox) drop(m *message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, other := range o.bulk {
 		if other == m {
 			o.bulk = append(o.bulk[:i], o.bulk[i+1:]...)
-			return true, m.begun
+			return true
 		}
 	}
-	return false, m.begun
+	return false
+}
+
+// backlog is how many bytes of whole frames wait to be written.
+func (o *outbox) backlog() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.small) + len(o.rest)
 }
 
 // mayHaveLeft says whether the other side may have the whole message.

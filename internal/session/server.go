@@ -37,6 +37,7 @@ type Incoming struct {
 	id     uint64
 	key    uint64
 	ctx    callContext
+	notes  notes
 	inline bool // runs on the reading goroutine, which flushes
 }
 
@@ -174,6 +175,8 @@ func (v *Server) dispatch(f wire.Frame, held *int) error {
 	case wire.Abandon:
 		v.abandon(f.Call)
 		return nil
+	case wire.Note:
+		return v.note(f)
 	case wire.Ping:
 		v.lease.Reset(v.limits.Silence)
 		v.out.addFrame(wire.Pong, 0, nil)
@@ -301,6 +304,7 @@ func (in *Incoming) Reply(parts [][]byte) {
 		m.size += int64(len(p))
 	}
 	m.head = wire.AppendResultHead(make([]byte, 0, wire.ResultHeadSize), m.size)
+	in.notes.end()
 	v.out.add(m)
 	in.ctx.end(context.Canceled)
 	v.mu.Lock()

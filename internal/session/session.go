@@ -145,6 +145,8 @@ func (s *Session) handle(f wire.Frame) error {
 		return s.result(f)
 	case wire.Chunk:
 		return s.chunk(f)
+	case wire.Note:
+		return s.note(f)
 	default:
 		return fmt.Errorf("%w: kind %d is not for a parent", wire.ErrCorrupt, f.Kind)
 	}
@@ -177,6 +179,18 @@ func (s *Session) chunk(f wire.Frame) error {
 	}
 	c.in = append(c.in, f.Payload...)
 	return s.completed(c)
+}
+
+// note gives a note to the call that it is about.
+func (s *Session) note(f wire.Frame) error {
+	s.mu.Lock()
+	c := s.calls[f.Call]
+	s.mu.Unlock()
+	if c == nil || c.Noted == nil {
+		return fmt.Errorf("%w: a note for call %d, which has lent nothing", wire.ErrCorrupt, f.Call)
+	}
+	c.Noted(f.Payload)
+	return nil
 }
 
 // completed finishes c if its whole result is there.

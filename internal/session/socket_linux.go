@@ -89,7 +89,7 @@ func (s *socket) tryWrite(b []byte) (int, error) {
 // SetReadDeadline calls off a Read that waits.
 func (s *socket) SetReadDeadline(t time.Time) error { return s.in.epoll.SetReadDeadline(t) }
 
-// Close ends a Read or a Write that waits.
+// Close ends a Read or a Write that waits, once nobody can write any more.
 func (s *socket) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,11 +97,12 @@ func (s *socket) Close() error {
 		return nil
 	}
 	s.closed = true
+	err := s.file.Close()
 	s.in.epoll.Close()
 	if s.out != nil {
 		s.out.epoll.Close()
 	}
-	return s.file.Close()
+	return err
 }
 
 func (s *socket) outGate() (g *gate, err error) {

@@ -35,8 +35,9 @@ const (
 	Ping    Kind = 10 // parent → runner: are you there
 	Pong    Kind = 11 // runner → parent: I am
 	Drain   Kind = 12 // parent → runner: nothing new comes; leave when your calls are over
+	Note    Kind = 13 // either way: about something that the parent has lent to a call
 
-	lastKind = Drain
+	lastKind = Note
 )
 
 const (
