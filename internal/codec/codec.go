@@ -27,8 +27,9 @@ const (
 
 // Options are for Encode and EncodeError.
 type Options struct {
-	Limit    int64 // the most bytes a message may have; 0 means 1 GiB
-	Snapshot bool  // the message shares no memory with the value
+	Limit    int64  // the most bytes a message may have; 0 means 1 GiB
+	Snapshot bool   // the message shares no memory with the value
+	Lender   Lender // keeps what the message lends; without one it may lend nothing
 }
 
 func (o Options) limit() int64 {
@@ -69,6 +70,7 @@ func Encode(ptr any, o Options) (Message, error) {
 		return nil, err
 	}
 	defer e.release()
+	e.lender = o.Lender
 	e.collect(base, p)
 	if e.err != nil {
 		return nil, e.err
@@ -107,6 +109,10 @@ func begin(ptr any) (*encoder, unsafe.Pointer, *plan, error) {
 // Decode fills *ptr from data, which it does not keep. After an error *ptr may be filled in part. A
 // message that decodes without error was read to its end.
 func Decode(data []byte, ptr any, trust Trust) error {
+	return decode(data, ptr, trust, nil)
+}
+
+func decode(data []byte, ptr any, trust Trust, b Borrower) error {
 	im, err := image.Self()
 	if err != nil {
 		return err
@@ -117,6 +123,7 @@ func Decode(data []byte, ptr any, trust Trust) error {
 	}
 	d := newDecoder(im, data, trust)
 	defer d.release()
+	d.borrower = b
 	return d.decode(planOf(t.Elem()), base)
 }
 

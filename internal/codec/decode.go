@@ -21,11 +21,12 @@ type object struct {
 
 // decoder makes values of a message. It is kept and used again.
 type decoder struct {
-	im     *image.Image
-	data   []byte // what is not read yet
-	trust  Trust
-	result *plan // untrusted bytes may name the types that it leads to
-	err    error
+	im       *image.Image
+	data     []byte // what is not read yet
+	trust    Trust
+	borrower Borrower // nil: nothing can be lent
+	result   *plan    // untrusted bytes may name the types that it leads to
+	err      error
 
 	types     []*plan
 	layouts   []*plan

@@ -82,6 +82,7 @@ type encoder struct {
 	bytes   int64 // about how long the message will be
 	biggest biggest
 	glance  int // if not 0, look at so many regions only
+	lender  Lender
 	err     error
 
 	out      []byte
@@ -230,6 +231,8 @@ func (e *encoder) scanOne(p *plan, base unsafe.Pointer, in int32) {
 			e.scan(o.sub, at, 0, int(o.n), in)
 		case opType:
 			e.typeValue(*word(at), in, at)
+		case opLent:
+			e.lent(o, at, in)
 		}
 		if e.err != nil {
 			return

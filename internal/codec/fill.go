@@ -113,6 +113,8 @@ func (d *decoder) variable(p *plan, base unsafe.Pointer) {
 			d.time(at)
 		case opType:
 			*word(at) = d.typeValue()
+		case opLent:
+			d.borrow(o, at)
 		case opArray:
 			d.variables(o.sub, at, int(o.n))
 		case opEntry:

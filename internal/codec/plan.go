@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"context"
+	"io"
 	"reflect"
 	"strconv"
 	"sync"
@@ -28,6 +30,7 @@ const (
 	opArray // n variables of sub, for arrays whose elements have pointers
 	opEntry // the code address a closure begins with
 	opDict  // the dictionary of generic code, in read-only data
+	opLent  // what stays on this side
 )
 
 // op is one piece of a variable.
@@ -91,6 +94,9 @@ var plans sync.Map // reflect.Type -> *plan
 var (
 	timeType = reflect.TypeFor[time.Time]()
 	typeType = reflect.TypeOf(reflect.TypeFor[int]()) // the pointer type behind the interface reflect.Type
+
+	contextType    = reflect.TypeFor[context.Context]()
+	readCloserType = reflect.TypeFor[io.ReadCloser]()
 )
 
 // planOf returns the plan for a type.
@@ -158,6 +164,10 @@ func (p *plan) add(t reflect.Type, off uintptr, path string) {
 	if p.refused != nil {
 		return
 	}
+	if isLent(t) {
+		p.ops = append(p.ops, op{kind: opLent, off: off, typ: t})
+		return
+	}
 	if r := refuse(t); r != "" {
 		p.refused = &refusal{path: path, typ: t, reason: r, shared: isLock(t)}
 		return
@@ -218,6 +228,9 @@ func (p *plan) addFlat(o op) {
 func (p *plan) addStruct(t reflect.Type, off uintptr, path string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if staysBehind(t, f.Name) {
+			continue
+		}
 		p.add(f.Type, off+f.Offset, path+"."+f.Name)
 	}
 }

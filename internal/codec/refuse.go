@@ -46,7 +46,6 @@ var refusedTypes = map[string]string{
 	"net.TCPListener":         "a listener is open in this process only: listen inside the function",
 	"net.UnixListener":        "a listener is open in this process only: listen inside the function",
 	"net/http.ResponseWriter": "an http.ResponseWriter" + whyNotYet + "return what is to be written",
-	"net/http.Request":        "an *http.Request" + whyNotYet + "capture what the function needs of it",
 	"net/http.Client":         "a client's connections belong to this process: make one inside the function, or PerProcess",
 	"testing.T":               wayTest,
 	"testing.B":               wayTest,
@@ -96,6 +95,15 @@ func refuseStruct(t reflect.Type) string {
 		return whyHandle
 	}
 	return ""
+}
+
+// staysBehind says whether a field of a struct that crosses does not. An *http.Request comes without what belongs to
+// its connection.
+func staysBehind(t reflect.Type, field string) bool {
+	if t.Name() != "Request" || t.PkgPath() != "net/http" {
+		return false
+	}
+	return field == "TLS" || field == "Cancel" || field == "Response" || field == "GetBody"
 }
 
 // isLock says whether t is of those that goroutines share.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -43,8 +41,6 @@ func TestRefused_withPathAndWayOut(t *testing.T) {
 	}{
 		{new(chan int), "chan int", "capture and return a slice"},
 		{new(struct{ done <-chan struct{} }), ".done (<-chan struct {})", "cannot cross yet"},
-		{new(io.Reader), "io.Reader", "read it on the parent"},
-		{new(struct{ body io.ReadCloser }), ".body (io.ReadCloser)", "read it on the parent"},
 		{new([1]io.WriterAt), "[0] (io.WriterAt)", "read it on the parent"},
 		{&file, "*os.File", "open it inside the function"},
 		{new(net.Conn), "net.Conn", "dial inside the function"},
@@ -62,15 +58,11 @@ func TestRefused_withPathAndWayOut(t *testing.T) {
 		{ptr(owner{table: map[string]*guarded{"a": {}}}), ".table (map[string]*codec.guarded) → an entry of the map", "PerProcess"},
 		{ptr(any(unique.Make("a"))), "unique.Handle[string]", "capture the value itself"},
 		{ptr(any(weak.Make(&n))), "weak.Pointer[int]", "capture the value itself"},
-		{new(context.Context), "context.Context", "use the ctx that the function receives"},
 		{ptr(any(t.Context())), "context.cancelCtx", "use the ctx that the function receives"},
 		{new(context.CancelFunc), "context.CancelFunc", "cancel the ctx"},
 		{ptr(time.NewTimer(time.Hour)), "time.Timer", "inside the function"},
 		{ptr(t), "testing.T", "outside the function"},
-		{ptr(slog.Default()), "slog.Logger", "PerProcess"},
-		{ptr(log.New(io.Discard, "", 0)), "log.Logger", "PerProcess"},
 		{new(http.ResponseWriter), "http.ResponseWriter", "return what is to be written"},
-		{ptr(&http.Request{}), "http.Request", "what the function needs"},
 		{ptr(reflect.ValueOf(1)), "reflect.Value", "the value itself"},
 		{ptr(any(reflect.New(reflect.StructOf([]reflect.StructField{{Name: "A", Type: reflect.TypeFor[*int]()}})).Interface())), "struct { A *int }", "made at run time"},
 	} {

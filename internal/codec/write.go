@@ -243,6 +243,8 @@ func (e *encoder) variable(p *plan, base unsafe.Pointer) {
 			e.writeType(*word(at))
 		case opArray:
 			e.variables(o.sub, at, int(o.n))
+		case opLent:
+			e.writeLent(o, at)
 		case opDict:
 			off, _ := e.im.Locate(uintptr(*word(at)))
 			e.uint(off)

@@ -1,0 +1,122 @@
+package codec
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+// Some things stay where they are and are used from the other side, through something that stands in for them: a
+// context, a logger, a reader. The type of a variable decides, not what is in it. What a stand-in is and does, the
+// codec does not know: a Lender keeps the original and a Borrower makes the stand-in.
+
+// Lender keeps on this side what a message lends to the other.
+type Lender interface {
+	// Lend returns what the other side's Borrow is given for v, which is in a variable of type as and not nil.
+	Lend(v any, as reflect.Type) ([]byte, error)
+}
+
+// Borrower makes what stands in for what the other side keeps.
+type Borrower interface {
+	// Borrow returns something that can be assigned to a variable of type as.
+	Borrow(ref []byte, as reflect.Type) (any, error)
+}
+
+// Receive is Decode for a trusted message that may lend things.
+func Receive(data []byte, ptr any, b Borrower) error {
+	return decode(data, ptr, Trusted, b)
+}
+
+// What stands for a variable of a lent type.
+const (
+	lentNil   = 0
+	lentCopy  = 1 // a type follows: the value has no size, so there is nothing to share
+	lentFirst = 2 // 2 + the length of what Borrow is given, which follows
+)
+
+// isLent says whether variables of a type hold what is lent.
+func isLent(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface:
+		return t == contextType || isReader(t)
+	case reflect.Pointer:
+		switch t.Elem().PkgPath() + "." + t.Elem().Name() {
+		case "log/slog.Logger", "log.Logger":
+			return true
+		}
+	}
+	return false
+}
+
+// isReader says whether an interface type asks for Read, perhaps Close, and nothing else.
+func isReader(t reflect.Type) bool {
+	_, reads := t.MethodByName("Read")
+	return reads && isStream(t) && readCloserType.Implements(t)
+}
+
+// lent looks at a variable of a lent type.
+func (e *encoder) lent(o *op, at unsafe.Pointer, in int32) {
+	switch {
+	case *word(at) == nil:
+	case o.typ.Kind() == reflect.Interface && dynamic(o, at).size == 0:
+		e.typeID(dynamic(o, at))
+	case e.lender == nil && e.glance == 0:
+		e.err = e.sendError(in, at, nil, "a "+o.typ.String()+" is lent to a call and does not come back with a result: "+wayLent(o.typ))
+	}
+}
+
+// wayLent is the way out for what cannot be in a result.
+func wayLent(t reflect.Type) string {
+	if isReader(t) {
+		return "read it in the function and return the bytes"
+	}
+	return "leave it out of what the function returns"
+}
+
+// writeLent writes a variable of a lent type.
+func (e *encoder) writeLent(o *op, at unsafe.Pointer) {
+	if *word(at) == nil {
+		e.uint(lentNil)
+		return
+	}
+	if o.typ.Kind() == reflect.Interface {
+		if p := dynamic(o, at); p.size == 0 {
+			e.uint(lentCopy)
+			e.uint(uint64(e.typeID(p)))
+			return
+		}
+	}
+	ref, err := e.lender.Lend(reflect.NewAt(o.typ, at).Elem().Interface(), o.typ) // at is a variable of that type
+	if err != nil && e.err == nil {
+		e.err = e.sendError(-1, nil, nil, "lend a "+o.typ.String()+": "+err.Error())
+	}
+	e.uint(lentFirst + uint64(len(ref)))
+	e.out = append(e.out, ref...)
+}
+
+// borrow reads a variable of a lent type.
+func (d *decoder) borrow(o *op, at unsafe.Pointer) {
+	switch tag := d.uint(); {
+	case tag == lentNil || d.err != nil:
+	case tag == lentCopy:
+		d.standing(o, at)
+	case d.borrower == nil:
+		d.fail("a %v is lent where nothing can be", o.typ)
+	default:
+		v, err := d.borrower.Borrow(d.bytes(tag-lentFirst), o.typ)
+		if err != nil || reflect.TypeOf(v) == nil || !reflect.TypeOf(v).AssignableTo(o.typ) {
+			d.fail("what stands in for a %v is a %T, %v", o.typ, v, err)
+			return
+		}
+		reflect.NewAt(o.typ, at).Elem().Set(reflect.ValueOf(v)) // at is a variable of that type
+	}
+}
+
+// standing sets an interface to a value without size.
+func (d *decoder) standing(o *op, at unsafe.Pointer) {
+	p := d.named(d.uint())
+	if p == nil || p.size > 0 || o.typ.Kind() != reflect.Interface || p.tabFor(o.typ) == nil {
+		d.fail("a %v is nothing without size", o.typ)
+		return
+	}
+	d.faceValue(p, p.tabFor(o.typ), formHere, at)
+}
