@@ -48,11 +48,14 @@ func readList(name string, r io.Reader) (files []file) {
 			}
 			files = append(files, f)
 		}
-		if err != nil && err != io.EOF {
-			return append(files, file{path: name, err: err})
+		if err == io.EOF && len(files) == 0 {
+			err = errors.New("there is no checksum in it")
+		}
+		if err == io.EOF {
+			return files
 		}
 		if err != nil {
-			return files
+			return append(files, file{path: name, err: err})
 		}
 	}
 }

@@ -111,7 +111,7 @@ func TestFindStopsWhenItIsLeft(t *testing.T) {
 }
 
 func TestBatchesHoldEveryFileOnce(t *testing.T) {
-	// Given many small files, then large ones, then small ones,
+	// Given many small files, then large ones, then small ones, then objects, half of them of unknown size,
 	var all []file
 	for i := range 200 {
 		f := file{path: fmt.Sprint(i), size: 100}
@@ -119,6 +119,9 @@ func TestBatchesHoldEveryFileOnce(t *testing.T) {
 			f.size = batchBytes - 1
 		}
 		all = append(all, f)
+	}
+	for i := range 20 {
+		all = append(all, file{path: fmt.Sprintf("s3://b/%d", i), size: int64(-i % 2)})
 	}
 	// when they are put into batches,
 	var got []file
@@ -129,6 +132,9 @@ func TestBatchesHoldEveryFileOnce(t *testing.T) {
 		}
 		if len(batch) > batchFiles || len(batch) > 1 && bytes > batchBytes {
 			t.Errorf("a batch of %d files, %d bytes", len(batch), bytes)
+		}
+		if isObject(batch[0].path) && len(batch) > 4 || batch[0].size == unknown && len(batch) > 1 {
+			t.Errorf("a batch of %d objects, the first of size %d", len(batch), batch[0].size)
 		}
 		got = append(got, batch...)
 	}

@@ -61,6 +61,9 @@ func main() {
 	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		fmt.Fprintf(os.Stderr, "checksum: %v\n", err)
 	}
+	if o.check && failed > 0 {
+		fmt.Fprintf(os.Stderr, "checksum: of what the lists say, %d could not be confirmed\n", failed)
+	}
 	if failed > 0 || err != nil {
 		os.Exit(1)
 	}

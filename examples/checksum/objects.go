@@ -160,7 +160,8 @@ func explainAnswer(err smithy.APIError) error {
 		return errors.New("there is no such object (any more)")
 	case "NoSuchBucket":
 		return errors.New("there is no such bucket: is its name right, and AWS_ENDPOINT_URL?")
-	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "XAdminUserNotFound":
+	case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
+		"XAdminUserNotFound":
 		return fmt.Errorf("access denied (%s): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "+
 			"and what they allow", code)
 	case "PermanentRedirect", "AuthorizationHeaderMalformed":

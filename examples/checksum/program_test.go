@@ -23,8 +23,28 @@ func build(t *testing.T) string {
 // start runs the program in a directory and returns what it prints and its exit code.
 func start(t *testing.T, program, dir string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	var out, problems bytes.Buffer
+	return finish(t, exec.CommandContext(t.Context(), program, args...), dir)
+}
+
+// startWith does so in an environment.
+func startWith(t *testing.T, env []string, program, dir string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = env
+	return finish(t, cmd, dir)
+}
+
+// startOn does so with an input.
+func startOn(t *testing.T, stdin, program, dir string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	return finish(t, cmd, dir)
+}
+
+func finish(t *testing.T, cmd *exec.Cmd, dir string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, problems bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &problems
 	if err := cmd.Run(); cmd.ProcessState == nil {
 		t.Fatal(err)

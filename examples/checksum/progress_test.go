@@ -16,6 +16,7 @@ func TestTheBarSaysHowFarItIs(t *testing.T) {
 		{state{0, 3, 0, 5000, time.Second}, 100, " 0/3 files ·    0.0 B/5.0 kB ·    0.0 B/s ·   ? left"},
 		{state{7, 120, 1e9, 4e9, 10 * time.Second}, 100, "   7/120 files ·   1.0 GB/4.0 GB · 100.0 MB/s · 30s left"},
 		{state{120, 120, 5e9, 4e9, 10 * time.Second}, 100, " 120/120 files ·   5.0 GB/4.0 GB · 500.0 MB/s ·  0s left"},
+		{state{7, 120, 1e9, 0, 10 * time.Second}, 100, " 7/120 files · 1.0 GB · 100.0 MB/s"}, // nobody knows how much
 		{state{7, 120, 1e9, 4e9, 10 * time.Second}, 50, "   1.0 GB/4.0 GB · 100.0 MB/s"},
 	} {
 		if got := c.state.text(c.width); got != c.want {
