@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
@@ -27,8 +29,15 @@ func newClient(ctx context.Context) *s3.Client {
 	}
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = o.BaseEndpoint != nil // a server of one's own rarely has a host name for each bucket
+		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
+			r.RateLimiter = ratelimit.NewTokenRateLimit(retries * retry.DefaultRetryCost)
+		})
 	})
 }
+
+// retries is how often a process tries again while nothing succeeds. After that a server is taken for gone: it is not
+// waited for with every object that is left.
+const retries = 10
 
 // configError is why the environment or ~/.aws cannot be used.
 type configError struct{ err error }

@@ -190,9 +190,9 @@ func TestWhatIsWrongWithS3IsSaidWithAWayOut(t *testing.T) {
 // first, and returns what it prints altogether. All objects have been listed then, and the last ones not been read.
 func midway(t *testing.T, g *gateway, program string, then func()) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "-runners=1", "-concurrency=2", "s3://bucket")
+	cmd := exec.CommandContext(t.Context(), program, "-runners=1", "-concurrency=8", "s3://bucket")
 	var problems bytes.Buffer
-	cmd.Env, cmd.Stderr = g.env(), &problems
+	cmd.Env, cmd.Stderr = g.env("AWS_MAX_ATTEMPTS="), &problems // as many as there usually are
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
