@@ -17,6 +17,8 @@ type Call struct {
 	Detached bool
 	// Key names the function's code, see session.Call.
 	Key uint64
+	// Lent is what the function uses of its caller's process; nil if nothing can be.
+	Lent Lent
 	// Ended is called once with the outcome of a call that Start took. It is called from any goroutine, under no
 	// lock, and must not block.
 	Ended func(*Call)
@@ -46,4 +48,11 @@ type Call struct {
 	deadline   time.Duration // 0: none
 	place      int           // in the deadlines
 	prev, next *Call         // in the line
+}
+
+// Lent keeps what a call has lent to its runner.
+type Lent interface {
+	Lent() bool             // anything, once the message is encoded
+	Noted(note []byte)      // what the runner notes; see session.Call
+	Bind(send func([]byte)) // the call was sent; send notes to its runner
 }

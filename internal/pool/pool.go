@@ -368,9 +368,16 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	}
 	remote.Key, remote.Attended = c.Key, c.synced
 	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
+	lends := c.Lent != nil && c.Lent.Lent()
+	if lends {
+		remote.Noted = c.Lent.Noted
+	}
 	if l.session.Send(remote, parts, left) != nil {
 		p.ended(c, l, session.Result{Lost: true})
 		return nil, nil
+	}
+	if lends {
+		c.Lent.Bind(func(note []byte) { l.session.Note(remote, note) })
 	}
 	p.mu.Lock()
 	answered = c.done
