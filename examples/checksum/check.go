@@ -25,6 +25,9 @@ func readLists(paths []string) []file {
 			continue
 		}
 		r, err := os.Open(path)
+		if isObject(path) {
+			err = errors.New("a list must be a file")
+		}
 		if err != nil {
 			all = append(all, file{path: path, err: err})
 			continue
@@ -35,27 +38,28 @@ func readLists(paths []string) []file {
 	return all
 }
 
+const lineForm = "64 hexadecimal digits, two spaces and a name"
+
 // readList returns what one list names.
 func readList(name string, r io.Reader) (files []file) {
-	lines := bufio.NewReader(r)
+	lines, good := bufio.NewReader(r), false
 	for n := 1; ; n++ {
 		line, err := lines.ReadString('\n')
 		if line = strings.TrimSuffix(line, "\n"); line != "" && line[0] != '#' {
 			f, ok := parseLine(line)
-			if !ok {
-				f = file{path: fmt.Sprintf("%s:%d", name, n), err: errors.New("this is no line of sha256sum: " +
-					"there should be 64 hexadecimal digits, two spaces and a name")}
+			if good = good || ok; !ok {
+				f = file{path: fmt.Sprintf("%s:%d", name, n), err: errors.New("this is no line of sha256sum, which has " + lineForm)}
 			}
 			files = append(files, f)
 		}
-		if err == io.EOF && len(files) == 0 {
-			err = errors.New("there is no checksum in it")
-		}
-		if err == io.EOF {
-			return files
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case err != io.EOF:
 			return append(files, file{path: name, err: err})
+		case !good:
+			return []file{{path: name, err: errors.New("no line in it is one of sha256sum, which has " + lineForm)}}
+		default:
+			return files
 		}
 	}
 }

@@ -33,9 +33,9 @@ func TestALineIsReadAsItIsPrinted(t *testing.T) {
 }
 
 func TestAListThatCannotBeRead(t *testing.T) {
-	// Given lists that are missing, empty, or break off,
-	dir := tree(t, map[string]string{"empty": "", "remarks": "# nothing\n\n"})
-	files := readLists([]string{dir + "/missing", dir + "/empty", dir + "/remarks"})
+	// Given lists that are missing, no files, no lists, or break off,
+	dir := tree(t, map[string]string{"empty": "", "text": "# a remark\n\nsome\ntext\n"})
+	files := readLists([]string{dir + "/missing", "s3://b/list", dir + "/empty", dir + "/text"})
 	line := strings.Repeat("0", 64) + "  a"
 	files = append(files, readList("broken", iotest.ErrReader(errors.New("no more")))...)
 	files = append(files, readList("without an end", strings.NewReader(line))...)
@@ -47,9 +47,9 @@ func TestAListThatCannotBeRead(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
+	const no = ": no line in it is one of sha256sum, which has 64 hexadecimal digits, two spaces and a name"
 	if want := []string{
-		"missing: no such file or directory", "empty: there is no checksum in it", "remarks: there is no checksum in it",
-		"broken: no more", "a: no such file or directory",
+		"missing: no such file or directory", "s3://b/list: a list must be a file", "empty" + no, "text" + no, "broken: no more", "a: no such file or directory",
 	}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}

@@ -133,7 +133,7 @@ func (o options) files(ctx context.Context, client *s3.Client) (iter.Seq[file], 
 	switch {
 	case o.check:
 		all := readLists(o.paths)
-		files, objects = listed(all), slices.ContainsFunc(all, func(f file) bool { return isObject(f.path) })
+		files, objects = listed(all), slices.ContainsFunc(all, func(f file) bool { return f.want != "" && isObject(f.path) })
 	case len(o.paths) == 0:
 		source, err := goSource(ctx)
 		return find(ctx, client, source), err

@@ -141,7 +141,7 @@ func TestAListIsCheckedAsSha256sumChecksIt(t *testing.T) {
 		t.Errorf("got %q", stdout)
 	}
 	if want := "checksum: s3://bucket/gone: there is no such object (any more)\n" +
-		"checksum: list:5: this is no line of sha256sum: there should be 64 hexadecimal digits, two spaces and a name\n" +
+		"checksum: list:5: this is no line of sha256sum, which has 64 hexadecimal digits, two spaces and a name\n" +
 		"checksum: of what the lists say, 3 could not be confirmed\n"; stderr != want {
 		t.Errorf("stderr %q\nwant   %q", stderr, want)
 	}

@@ -10,7 +10,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -26,10 +25,14 @@ func main() {
 	flag.Parse()
 	flame.ServeIfRunner()
 
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "fibonacci: what is %q? It takes no arguments but -addr\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := serve(ctx, *addr); err != nil {
-		slog.Error("fibonacci", "error", err)
+		fmt.Fprintf(os.Stderr, "fibonacci: %v\n", err)
 		os.Exit(1)
 	}
 }
@@ -42,7 +45,7 @@ func serve(ctx context.Context, addr string) error {
 	defer pool.Close()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: choose an address with -addr, such as localhost:8081", err)
 	}
 	fmt.Fprintf(os.Stderr, "open http://%s\n", l.Addr())
 	server := &http.Server{Handler: handler(pool), ReadHeaderTimeout: 5 * time.Second}

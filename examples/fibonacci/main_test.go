@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -22,7 +23,8 @@ func TestAPortInUseIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := serve(t.Context(), l.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+	err = serve(t.Context(), l.Addr().String())
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.HasSuffix(err.Error(), ": choose an address with -addr, such as localhost:8081") {
 		t.Errorf("got %v", err)
 	}
 }
