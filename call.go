@@ -2,12 +2,9 @@ package flame
 
 import (
 	"context"
-	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
-	"github.com/fleetinglambda/flame/internal/codec"
 	"github.com/fleetinglambda/flame/internal/pool"
 	"github.com/fleetinglambda/flame/internal/runner"
 )
@@ -36,10 +33,11 @@ func Cast(ctx context.Context, p *Pool, fn func(context.Context) error, opts ...
 	if err := ctx.Err(); err != nil {
 		return &TimeoutError{cause: context.Cause(ctx)}
 	}
-	c := &pool.Call{Detached: true}
-	c.Ended = func(c *pool.Call) {
-		if err := p.read(c, c.Err, nil); err != nil {
-			p.config.Logger.Warn("flame: cast failed", "pool", p.config.Name, "runner", c.Runner, "error", err)
+	c := &sending{call: pool.Call{Detached: true}}
+	c.call.Ended = func(call *pool.Call) {
+		c.desk.Close()
+		if err := p.read(call, call.Err, nil); err != nil {
+			p.config.Logger.Warn("flame: cast failed", "pool", p.config.Name, "runner", call.Runner, "error", err)
 		}
 	}
 	return p.start(ctx, c, procedure{fn}, append([]Option{Timeout(-1)}, opts...))
@@ -49,12 +47,15 @@ func Cast(ctx context.Context, p *Pool, fn func(context.Context) error, opts ...
 // copied before Start returns. Every error is the Task's.
 func Start[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...Option) *Task[T] {
 	t := &Task[T]{pool: p, done: make(chan struct{})}
-	ctx, t.cancel = context.WithCancel(ctx)
-	t.call.Ended = func(*pool.Call) {
+	inner, cancel := context.WithCancel(ctx)
+	t.cancel = cancel
+	t.sending.call.Ended = func(*pool.Call) {
+		t.sending.desk.Close()
 		t.cancel()
 		close(t.done)
 	}
-	if err := p.start(ctx, &t.call, function[T]{fn}, opts); err != nil {
+	t.sending.given = ctx
+	if err := p.start(inner, &t.sending, function[T]{fn}, opts); err != nil {
 		t.refused = err
 		t.cancel()
 		close(t.done)
@@ -66,7 +67,7 @@ func Start[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, err
 type Task[T any] struct {
 	pool    *Pool
 	cancel  context.CancelFunc
-	call    pool.Call
+	sending sending
 	refused error         // the pool did not take it
 	done    chan struct{} // closed when the outcome is known
 
@@ -86,7 +87,8 @@ func (t *Task[T]) Wait(ctx context.Context) (T, error) {
 	}
 	t.decode.Do(func() {
 		if t.err = t.refused; t.err == nil {
-			t.err = t.pool.read(&t.call, t.call.Err, &t.result)
+			t.sending.desk.Wait(ctx)
+			t.err = t.pool.read(&t.sending.call, t.sending.call.Err, &t.result)
 		}
 	})
 	return t.result, t.err
@@ -136,59 +138,4 @@ func (f procedure) code() any { return f.fn }
 type sendable interface {
 	runner.Function
 	code() any
-}
-
-// do runs f and reads its result into result, which is a pointer or nil.
-func (p *Pool) do(ctx context.Context, f sendable, result any, opts []Option) error {
-	c := new(pool.Call)
-	crossing, err := p.prepare(c, f, opts)
-	if err != nil {
-		return err
-	}
-	c.Encode = func() ([][]byte, error) {
-		return codec.Encode(&crossing, codec.Options{Limit: p.config.MessageLimit})
-	}
-	return p.read(c, p.pool.Do(ctx, c), result)
-}
-
-// start gives c, with a copy of all that f captured, to the pool.
-func (p *Pool) start(ctx context.Context, c *pool.Call, f sendable, opts []Option) error {
-	crossing, err := p.prepare(c, f, opts)
-	if err != nil {
-		return err
-	}
-	msg, err := codec.Encode(&crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true})
-	if err != nil {
-		return atRim(p.config.Name, err)
-	}
-	c.Encode = func() ([][]byte, error) { return msg, nil }
-	return atRim(p.config.Name, p.pool.Start(ctx, c))
-}
-
-// prepare fills c in and checks, by type, that f can cross.
-func (p *Pool) prepare(c *pool.Call, f sendable, opts []Option) (runner.Function, error) {
-	if p == nil {
-		return nil, fmt.Errorf("%w: it is a nil *flame.Pool: open one with flame.Open", ErrPoolClosed)
-	}
-	code := reflect.ValueOf(f.code()).Pointer()
-	if code == 0 {
-		return nil, &SendError{Path: "the function", Reason: "it is nil: pass a func literal or a function"}
-	}
-	c.Key = uint64(code)
-	if c.Timeout = p.config.Timeout; c.Timeout < 0 {
-		c.Timeout = 0
-	}
-	for _, o := range opts {
-		o(c)
-	}
-	var crossing runner.Function = f
-	return crossing, atRim(p.config.Name, codec.Check(&crossing))
-}
-
-// read turns a call's outcome into an error, and what the function returned into result.
-func (p *Pool) read(c *pool.Call, err error, result any) error {
-	if err != nil {
-		return atRim(p.config.Name, err)
-	}
-	return readAnswer(c.Reply, c.Runner, result)
 }

@@ -30,10 +30,27 @@
 // Package-level variables do not come along: on the runner they hold what its own main put there. main runs on the
 // runner too, with the same arguments, environment and working directory, up to [ServeIfRunner].
 //
+// # What stays and is used from there
+//
+// Some things stay where they are, and on the runner something stands in for them. The type of the variable decides.
+//
+//   - A [context.Context] ends on the runner when it ends here, with its cause, and keeps its deadline; its values stay here.
+//     The very ctx given to [Call] is, where the function has captured it, the context that the function is given.
+//   - What is logged with a captured [*log/slog.Logger] or [*log.Logger] is logged here, with the attributes, groups and place
+//     that it would have here. Call returns when that is done. When more is logged than the logger takes, records are
+//     dropped and counted.
+//   - An [io.Reader] or [io.ReadCloser] is read here while the function reads it there, at most 256 KiB ahead, from its first Read
+//     on. Its errors, and what Close returns, are the original's. When the call ends it fails.
+//   - An *http.Request comes along with its Body as such a reader and its context as such a context; its TLS state stays.
+//
+// Where the compiler has seen what was assigned to a variable, it calls the methods of that type, and a stand-in
+// for a reader panics there: with var r io.Reader = file the function's own r.Read calls *os.File. A
+// field keeps the compiler from knowing: in := struct{ io.Reader }{file}. A request's Body is a field.
+//
 // # What cannot come along
 //
 // What belongs to one process is refused, with a [SendError] that names the way to it and the way out: mutexes and what
-// holds them, open files, connections, channels, contexts, timers. Whether a value can cross depends on its
+// holds them, open files, connections, channels, timers. Whether a value can cross depends on its
 // type, not on the moment, so the first test that runs a call finds it.
 //
 // Programs inject their dependencies: a handler's closure captures a *Server that holds a database, a logger, a

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/fleetinglambda/flame/backend"
 	"github.com/fleetinglambda/flame/internal/image"
@@ -22,6 +23,7 @@ type Pool struct {
 	build  string
 	parent string
 	pool   *pool.Pool
+	wg     sync.WaitGroup // deliveries of what functions have logged
 }
 
 // Open opens a pool and boots its Min runners, up to ten at a time, before it returns. It fails with the cause if one
@@ -69,12 +71,14 @@ func canBoot() error {
 // leave. If ctx ends first, what still runs is cut off as by Close. When it returns, no runner is left. It
 // may be called twice and together with Close.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	defer p.wg.Wait()
 	return p.outcome(p.pool.Shutdown(ctx))
 }
 
 // Close closes the pool at once: waiting calls get [ErrPoolClosed], running ones a [RunnerLostError]. When it
 // returns, no runner is left. It may be called twice.
 func (p *Pool) Close() error {
+	defer p.wg.Wait()
 	return p.outcome(p.pool.Close())
 }
 

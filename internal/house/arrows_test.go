@@ -11,7 +11,7 @@ const module = "github.com/fleetinglambda/flame"
 var arrows = map[string][]string{
 	".": {
 		"backend", "backend/process",
-		"internal/codec", "internal/image", "internal/pool", "internal/runner", "internal/session",
+		"internal/codec", "internal/image", "internal/lend", "internal/pool", "internal/runner", "internal/session",
 	},
 	"backend":             {},
 	"backend/backendtest": {".", "backend"},
@@ -19,9 +19,10 @@ var arrows = map[string][]string{
 	"backend/process":     {"backend"},
 	"internal/codec":      {"internal/image"},
 	"internal/house":      {},
+	"internal/lend":       {"internal/codec", "internal/image"},
 	"internal/image":      {},
 	"internal/pool":       {"backend", "internal/session"},
-	"internal/runner":     {"backend", "internal/codec", "internal/image", "internal/session"},
+	"internal/runner":     {"backend", "internal/codec", "internal/image", "internal/lend", "internal/session"},
 	"internal/session":    {"internal/wire"},
 	"internal/wire":       {},
 }

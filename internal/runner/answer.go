@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/fleetinglambda/flame/internal/codec"
+	"github.com/fleetinglambda/flame/internal/lend"
 	"github.com/fleetinglambda/flame/internal/session"
 )
 
@@ -50,11 +51,13 @@ func answer(in *session.Incoming, limit int64) {
 		}
 	}()
 	var f Function
-	if err := codec.Decode(in.Data, &f, codec.Trusted); err != nil {
+	borrower := lend.Borrower{Link: in}
+	defer borrower.End()
+	if err := codec.Receive(in.Data, &f, &borrower); err != nil {
 		reply = withError(Unreadable, err, o)
 		return
 	}
-	reply = run(in.Context(), f, o)
+	reply = run(borrower.Context(), f, o)
 }
 
 func run(ctx context.Context, f Function, o codec.Options) [][]byte {
@@ -92,7 +95,7 @@ func unsendable(err error) [][]byte {
 }
 
 func panicked(v any, o codec.Options) [][]byte {
-	p := Panic{Value: clip(fmt.Sprint(v)), Stack: clip(string(debug.Stack()))}
+	p := Panic{Value: clip(fmt.Sprint(v) + lend.Advice(v)), Stack: clip(string(debug.Stack()))}
 	if err, ok := v.(error); ok {
 		if msg, failed := codec.EncodeError(err, o); failed == nil {
 			for _, part := range msg {

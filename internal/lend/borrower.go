@@ -1,0 +1,143 @@
+package lend
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"sync"
+)
+
+// Link is how a call reaches its parent; *session.Incoming is one.
+type Link interface {
+	Context() context.Context
+	Listen(heed func(note []byte))
+	Note(note []byte) bool
+	Backlog() int
+}
+
+// Borrower makes what stands in for the things that a parent has lent to one call. The zero value with a Link is ready.
+type Borrower struct {
+	Link Link
+
+	mu      sync.Mutex // guards what follows
+	things  map[uint64]borrowed
+	context context.Context // the call's own; nil until it is asked for
+	cancel  func()          // of context, if that was made here
+}
+
+// borrowed is something that stands in.
+type borrowed struct {
+	value any
+	heed  func(o op, payload []byte) // what the parent notes about it; must not block
+	end   func()                     // the call is over
+}
+
+// Borrow is for the codec: it returns what stands in for what Lend of the other side has been given.
+func (b *Borrower) Borrow(ref []byte, as reflect.Type) (any, error) {
+	if len(ref) == 1 {
+		return b.own(form(ref[0])), nil
+	}
+	number, n := binary.Uvarint(ref)
+	if n <= 0 || n >= len(ref) {
+		return nil, errNote
+	}
+	b.mu.Lock()
+	t, again := b.things[number]
+	b.mu.Unlock()
+	if again {
+		return t.shaped(as), nil
+	}
+	t, err := b.standIn(number, kind(ref[n]), ref[n+1:])
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	listen := b.things == nil
+	if listen {
+		b.things = make(map[uint64]borrowed)
+	}
+	b.things[number] = t
+	b.mu.Unlock()
+	if listen {
+		b.Link.Listen(b.heed)
+	}
+	return t.shaped(as), nil
+}
+
+func (b *Borrower) standIn(number uint64, k kind, details []byte) (t borrowed, err error) {
+	switch k {
+	case aContext:
+		return borrowContext(details)
+	case aLogger:
+		t.value, err = b.logger(number, details)
+	case aLineLogger:
+		t.value, err = b.lineLogger(number, details)
+	case aReader:
+		t = b.reader(number)
+	default:
+		err = fmt.Errorf("%w: a thing of kind %d", errNote, k)
+	}
+	return t, err
+}
+
+// reader stands in for a reader of the parent. It ends with the call's context, too, so that a cancelled function does
+// not wait for the parent.
+func (b *Borrower) reader(number uint64) borrowed {
+	r := newBorrowedReader(b.Link, number)
+	ctx := b.Link.Context()
+	stop := context.AfterFunc(ctx, func() { r.end(context.Cause(ctx)) })
+	return borrowed{value: r, heed: r.heed, end: func() {
+		stop()
+		r.end(errOver)
+	}}
+}
+
+// shaped returns what stands in with no more methods than a variable of type as asks for, where that matters.
+func (t borrowed) shaped(as reflect.Type) any {
+	if r, ok := t.value.(*borrowedReader); ok {
+		if _, closes := as.MethodByName("Close"); !closes {
+			return onlyReader{r}
+		}
+	}
+	return t.value
+}
+
+// Context is what the function is run with: the call's own context.
+func (b *Borrower) Context() context.Context {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.context == nil {
+		return b.Link.Context()
+	}
+	return b.context
+}
+
+// heed gives a note of the parent to the thing that it is about.
+func (b *Borrower) heed(n []byte) {
+	number, o, payload, err := cutNote(n)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	t := b.things[number]
+	b.mu.Unlock()
+	if t.heed != nil {
+		t.heed(o, payload)
+	}
+}
+
+// End is called when the function is over: contexts end, and readers fail that something left behind still uses.
+func (b *Borrower) End() {
+	b.mu.Lock()
+	things, cancel := b.things, b.cancel
+	b.mu.Unlock()
+	for _, t := range things {
+		if t.end != nil {
+			t.end()
+		}
+	}
+	if cancel != nil {
+		cancel()
+	}
+}

@@ -1,0 +1,97 @@
+package flame
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/fleetinglambda/flame/internal/codec"
+	"github.com/fleetinglambda/flame/internal/lend"
+	"github.com/fleetinglambda/flame/internal/pool"
+	"github.com/fleetinglambda/flame/internal/runner"
+)
+
+// sending is one call, and what it has lent to the runner that has it.
+type sending struct {
+	call     pool.Call
+	desk     lend.Desk
+	crossing runner.Function
+	given    context.Context // by the caller; nil if it is the one that the call ends with
+}
+
+// do runs f and reads its result into result, which is a pointer or nil.
+func (p *Pool) do(ctx context.Context, f sendable, result any, opts []Option) error {
+	c := new(sending)
+	if err := p.prepare(ctx, c, f, opts); err != nil {
+		return err
+	}
+	c.call.Encode = func() ([][]byte, error) {
+		return codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Lender: &c.desk})
+	}
+	err := p.pool.Do(ctx, &c.call)
+	c.desk.Close()
+	if err == nil {
+		c.desk.Wait(ctx)
+	}
+	return p.read(&c.call, err, result)
+}
+
+// start gives c, with a copy of all that f captured, to the pool.
+func (p *Pool) start(ctx context.Context, c *sending, f sendable, opts []Option) error {
+	if err := p.prepare(ctx, c, f, opts); err != nil {
+		return err
+	}
+	msg, err := codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true, Lender: &c.desk})
+	if err == nil {
+		c.call.Encode = func() ([][]byte, error) { return msg, nil }
+		err = p.pool.Start(ctx, &c.call)
+	}
+	if err != nil {
+		c.desk.Close()
+	}
+	return atRim(p.config.Name, err)
+}
+
+// prepare fills c in and checks, by type, that f can cross.
+func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Option) error {
+	if p == nil {
+		return fmt.Errorf("%w: it is a nil *flame.Pool: open one with flame.Open", ErrPoolClosed)
+	}
+	code := reflect.ValueOf(f.code()).Pointer()
+	if code == 0 {
+		return &SendError{Path: "the function", Reason: "it is nil: pass a func literal or a function"}
+	}
+	c.call.Key, c.call.Lent = uint64(code), &c.desk
+	if c.call.Timeout = p.config.Timeout; c.call.Timeout < 0 {
+		c.call.Timeout = 0
+	}
+	for _, o := range opts {
+		o(&c.call)
+	}
+	c.crossing = f
+	c.desk.Context, c.desk.Owner = ctx, owner{p}
+	if c.given != nil {
+		c.desk.Context = c.given
+	}
+	return atRim(p.config.Name, codec.Check(&c.crossing))
+}
+
+// read turns a call's outcome into an error, and what the function returned into result.
+func (p *Pool) read(c *pool.Call, err error, result any) error {
+	if err != nil {
+		return atRim(p.config.Name, err)
+	}
+	return readAnswer(c.Reply, c.Runner, result)
+}
+
+// owner runs what the desks of a pool's calls do besides.
+type owner struct{ pool *Pool }
+
+// Go runs f; the pool's Close waits for it.
+func (o owner) Go(f func()) { o.pool.wg.Go(f) }
+
+// Dropped tells of records that a function has logged and nobody will read.
+func (o owner) Dropped(n int) {
+	o.pool.config.Logger.Warn("flame: log records of runners were dropped: they came faster than the logger took them",
+		"pool", o.pool.config.Name, "records", n)
+}
