@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -67,6 +68,30 @@ func TestAnswersThatAreErrors(t *testing.T) {
 		if stdout != "" || stderr != "checksum: "+want+"\n" || code != 1 {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q\nwant %q", name, code, stdout, stderr, want)
 		}
+	}
+}
+
+func TestAServerThatIsGoneIsNotWaitedForWithEveryObject(t *testing.T) {
+	// Given a server that is never able to answer, and a list of many objects in it,
+	var asked atomic.Int64
+	g, program := fake(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}), build(t)
+	const objects = 100
+	list := ""
+	for i := range objects {
+		list += fmt.Sprintf("%064d  s3://bucket/%d\n", 0, i)
+	}
+	// when a runner reads them, then it asks again for a few, and for all once.
+	cmd := exec.CommandContext(t.Context(), program, "-c", "-runners=1", "-concurrency=10")
+	cmd.Env, cmd.Stdin = g.env("AWS_MAX_ATTEMPTS="), strings.NewReader(list)
+	stdout, stderr, code := finish(t, cmd, t.TempDir())
+	if n := asked.Load(); n <= objects || n > objects+retries {
+		t.Errorf("it asked %d times", n)
+	}
+	if n := strings.Count(stdout, ": FAILED open or read\n"); n != objects || code != 1 {
+		t.Errorf("exit code %d, %d objects failed, stderr %q", code, n, stderr)
 	}
 }
 

@@ -55,6 +55,14 @@ func TestAListThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestTheSizeOfAListedObjectIsUnknown(t *testing.T) {
+	for f := range listed([]file{{path: "s3://b/k", want: "00"}}) {
+		if f.size != unknown || f.want != "00" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestAListFromStdin(t *testing.T) {
 	program, dir := build(t), tree(t, map[string]string{"a": "a", "b": "b"})
 	list, _, _ := start(t, program, dir, "a", "b")

@@ -69,6 +69,11 @@ func TestObjectsAreHashedAsFilesAre(t *testing.T) {
 	if !slices.Equal(lines, want) {
 		t.Errorf("got %q", lines)
 	}
+	// the same again when the server is asked by name, which might have one in front of it for the bucket,
+	byName := "AWS_ENDPOINT_URL=" + strings.Replace(g.endpoint, "127.0.0.1", "localhost", 1)
+	if again, stderr, _ := startWith(t, g.env(byName), program, dir, "-runners=1", "s3://bucket"); again != stdout {
+		t.Errorf("%s: got %q, stderr %q", byName, again, stderr)
+	}
 	// and sha256sum prints the same of the files.
 	var names []string
 	for key := range objects {
@@ -81,17 +86,17 @@ func TestObjectsAreHashedAsFilesAre(t *testing.T) {
 
 func TestANameStandsForAnObjectOrForAllThatBeginSo(t *testing.T) {
 	g, program := startGateway(t), build(t)
-	g.upload(t, "bucket", map[string]string{"sub/a": "", "sub/b/c": "", "subway": "", "subways": "", "x/": ""})
+	g.upload(t, "bucket", map[string]string{"sub/a": "", "sub/b/c": "", "subway": "", "subways": "", "x/": "", "x/y": ""})
 	g.upload(t, "empty", nil)
 	dir := tree(t, map[string]string{"local": ""})
 	for args, want := range map[string]string{
-		"s3://bucket s3://empty":  "s3://bucket/sub/a s3://bucket/sub/b/c s3://bucket/subway s3://bucket/subways s3://bucket/x/",
+		"s3://bucket s3://empty":  "s3://bucket/sub/a s3://bucket/sub/b/c s3://bucket/subway s3://bucket/subways s3://bucket/x/ s3://bucket/x/y",
 		"s3://bucket/subway":      "s3://bucket/subway",
 		"s3://bucket/sub/":        "s3://bucket/sub/a s3://bucket/sub/b/c",
 		"s3://bucket/subwa":       "s3://bucket/subway s3://bucket/subways",
 		"s3://bucket/sub/b":       "s3://bucket/sub/b/c",
 		"s3://bucket/sub/a local": "local s3://bucket/sub/a",
-		"s3://bucket/x/":          "s3://bucket/x/",
+		"s3://bucket/x/":          "s3://bucket/x/ s3://bucket/x/y",
 		"s3://empty/":             "",
 	} {
 		stdout, stderr, code := startWith(t, g.env(), program, dir, strings.Fields(args)...)
