@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 
@@ -13,7 +14,14 @@ var client = newClient(context.Background())
 func TestMain(m *testing.M) {
 	flame.PerProcess("s3", client)
 	flame.ServeIfRunner()
-	os.Exit(m.Run())
+	var err error
+	if builtIn, err = os.MkdirTemp("", "checksum-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(builtIn)
+	os.Exit(code)
 }
 
 func TestOptionsThatCannotBe(t *testing.T) {

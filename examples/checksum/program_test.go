@@ -10,14 +10,20 @@ import (
 	"testing"
 )
 
-// build builds the program.
+// builtIn is a directory for the program, from TestMain.
+var builtIn string
+
+// build builds the program, once for all tests.
 func build(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "checksum")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	path := filepath.Join(builtIn, "checksum")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	return program
+	return path
 }
 
 // start runs the program in a directory and returns what it prints and its exit code.
