@@ -22,7 +22,11 @@ type shape struct {
 }
 
 func shapes() []shape {
-	return slices.Concat(scalars(), composites(), references(), methods(), generics(), makers(), controls(), libraries())
+	return slices.Concat(
+		scalars(), moreScalars(), composites(), moreComposites(), references(), reassigned(), nests(),
+		methods(), moreMethods(), generics(), genericShapes(), makers(), moreMakers(), startedMakers(),
+		controls(), loops(), branches(), libraries(), users(), values(), errorShapes(),
+	)
 }
 
 func scalars() []shape {
