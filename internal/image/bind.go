@@ -1,13 +1,8 @@
 package image
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"reflect"
 	"runtime"
-	"unsafe"
 )
 
 // The compiler makes a closure in three steps: it loads the address of the descriptor of struct { F uintptr; X0 … },
@@ -25,7 +20,7 @@ var (
 
 // bind returns the descriptor of the closures whose code begins at entry.
 func (im *Image) bind(entry uintptr) (uintptr, error) {
-	text := im.textOf(entry)
+	text := im.text(entry)
 	// Functions of one source file lie together: look around the function's own code before looking everywhere.
 	for _, far := range [...]uintptr{32 << 10, 512 << 10} {
 		near := span{start: max(text.start, entry-min(entry, far)), end: min(text.end, entry+far)}
@@ -42,7 +37,7 @@ func (im *Image) bind(entry uintptr) (uintptr, error) {
 func (im *Image) made(entry uintptr) []binding {
 	b, ok := im.binder.tracked.Load(entry)
 	if !ok {
-		b, _ = im.binder.tracked.LoadOrStore(entry, im.track(entry))
+		b, _ = im.binder.tracked.LoadOrStore(entry, track(im, entry).bound)
 	}
 	return b.([]binding)
 }
@@ -73,21 +68,6 @@ func (im *Image) agree(entry uintptr, loads []uintptr) (uintptr, error) {
 	return found, nil
 }
 
-// textOf returns the text that an address of code is in.
-func (im *Image) textOf(addr uintptr) span {
-	for _, s := range im.ranges {
-		if addr >= s.start && addr < s.end {
-			return s
-		}
-	}
-	return span{}
-}
-
-// code returns the bytes of part of the text. They are mapped, readable and never change.
-func code(s span) []byte {
-	return unsafe.Slice((*byte)(at(s.start)), s.end-s.start)
-}
-
 // loadsOf returns where the code in s loads the address target.
 func (im *Image) loadsOf(target uintptr, s span) (found []uintptr) {
 	im.eachLoad(s, func(at, loaded uintptr) {
@@ -113,40 +93,7 @@ func (im *Image) index() {
 	}
 }
 
-// eachLoad calls f for all that looks like LEAQ x(IP), reg. Some may be the middle of another
-// instruction; tracking tells.
+// eachLoad calls f for all that looks like the load of an address.
 func (im *Image) eachLoad(s span, f func(at, loaded uintptr)) {
-	const lea, size = 0x8d, 7
-	b := code(s)
-	for i := 1; ; i++ {
-		n := bytes.IndexByte(b[i:], lea)
-		if i += n; n < 0 || i+size-1 > len(b) {
-			return
-		}
-		if rex, modrm := b[i-1], b[i+1]; rex&^0x04 == 0x48 && modrm&0xc7 == 0x05 {
-			start := s.start + uintptr(i-1)
-			disp := int32(binary.LittleEndian.Uint32(b[i+2:]))
-			f(start, start+size+uintptr(disp))
-		}
-	}
-}
-
-// closureDescriptor checks with bounded reads that a descriptor is that of a closure object.
-func (im *Image) closureDescriptor(addr uintptr) bool {
-	if !im.maybeDescriptor(addr) || (*abiType)(at(addr)).kind&kindMask != uint8(reflect.Struct) {
-		return false
-	}
-	t := typeOf(at(addr))
-	if t.NumField() < 2 || t.Name() != "" || t.Field(0).Name != "F" || t.Field(0).Offset != 0 || t.Field(0).Type != reflect.TypeFor[uintptr]() {
-		return false
-	}
-	if t.NumField() == 2 && t.Field(1).Name == "R" {
-		return true
-	}
-	for i := 1; i < t.NumField(); i++ {
-		if name := t.Field(i).Name; name != fmt.Sprint("X", i-1) && name != ".dict" {
-			return false
-		}
-	}
-	return true
+	im.machine().eachLoad(im.read(s.start, s.end-s.start), s.start, f)
 }

@@ -104,6 +104,9 @@ func (im *Image) describe(entry uintptr, static bool) (*Closure, error) {
 	if err != nil {
 		return nil, c.refuse(err.Error())
 	}
+	if !im.maybeDescriptor(desc) {
+		return nil, c.refuse(errNoMaker.Error())
+	}
 	c.Type = typeOf(at(desc))
 	for i := 1; i < c.Type.NumField(); i++ {
 		f := c.Type.Field(i)

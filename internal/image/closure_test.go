@@ -266,7 +266,7 @@ func TestEveryClosureOfThisProgramAgrees(t *testing.T) {
 				continue
 			}
 			done[f.Entry()] = true
-			for _, b := range im.track(f.Entry()) {
+			for _, b := range track(im, f.Entry()).bound {
 				if d, ok := descs[b.code]; ok && d != b.desc {
 					conflicts++
 				}

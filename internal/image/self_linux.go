@@ -15,7 +15,7 @@ import (
 )
 
 func self() (*Image, error) {
-	if runtime.GOARCH != "amd64" {
+	if machines[runtime.GOARCH] == nil {
 		return nil, unsupported()
 	}
 	f, err := elf.Open(Path)

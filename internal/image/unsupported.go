@@ -6,5 +6,5 @@ import (
 )
 
 func unsupported() error {
-	return fmt.Errorf("closures cross on linux/amd64 only so far, this is %s/%s", runtime.GOOS, runtime.GOARCH)
+	return fmt.Errorf("closures cross on linux/amd64 and linux/arm64 only so far, this is %s/%s", runtime.GOOS, runtime.GOARCH)
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"reflect"
 	"runtime"
 	"slices"
@@ -12,59 +13,108 @@ import (
 // assembly is a function in the making: machine code that would begin at pc.
 type assembly struct {
 	t     *testing.T
+	mach  *machine
 	pc    uintptr
 	steps []step
 }
 
 func (a *assembly) emit(b ...byte) {
 	a.t.Helper()
-	s, n := decodeOne(append(b, make([]byte, 16)...))
-	if n != len(b) {
-		a.t.Fatalf("% x: decoded %d bytes", b, n)
+	s, ok := a.mach.decode(append(b, make([]byte, 16)...), a.pc)
+	if !ok || s.next != a.pc+uintptr(len(b)) {
+		a.t.Fatalf("% x: decoded %+v", b, s)
 	}
-	s.pc, s.next = a.pc, a.pc+uintptr(n)
 	a.pc = s.next
 	a.steps = append(a.steps, s)
 }
 
-// rel emits an instruction that ends in the distance to a target.
-func (a *assembly) rel(target uintptr, op ...byte) {
-	a.t.Helper()
+// dialect is how an architecture writes what closures are made of, and what gets in the way.
+type dialect struct {
+	mach  *machine
+	words map[string]string // instructions, in hexadecimal
+	load  func(a *assembly, register string, target uintptr)
+}
+
+var dialects = map[string]dialect{
+	"amd64": {&amd64, map[string]string{
+		"spill":     "4889442410",   // MOVQ AX, 16(SP)
+		"reload":    "488b442410",   // MOVQ 16(SP), AX
+		"store":     "488908",       // MOVQ CX, (AX)
+		"storeNext": "48894808",     // MOVQ CX, 8(AX)
+		"storeHalf": "8908",         // MOVL CX, (AX)
+		"lose":      "4889d8",       // MOVQ BX, AX
+		"toStack":   "488d442408",   // LEAQ 8(SP), AX
+		"overwrite": "c5fa7f442410", // VMOVDQU X0, 16(SP)
+		"half":      "c744241400000000",
+		"skipLose":  "7403",     // JEQ over the next, if that is lose
+		"skip5":     "7405",     // JEQ over reload
+		"skip10":    "740a",     // JEQ over lose, skip5 and reload
+		"increment": "4883c008", // ADDQ $8, AX
+		"push":      "50",       // PUSHQ AX
+		"return":    "c3",
+	}, loadAMD64},
+	"arm64": {&arm64, map[string]string{
+		"spill":     "e00b00f9", // MOVD R0, 16(RSP)
+		"reload":    "e00b40f9", // MOVD 16(RSP), R0
+		"store":     "020000f9", // MOVD R2, (R0)
+		"storeNext": "020400f9", // MOVD R2, 8(R0)
+		"storeHalf": "020000b9", // MOVW R2, (R0)
+		"storePair": "020c00a9", // STP (R2, R3), (R0)
+		"lose":      "e00301aa", // MOVD R1, R0
+		"toStack":   "e0230091", // ADD $8, RSP, R0
+		"overwrite": "e007803d", // FMOVQ F0, 16(RSP)
+		"half":      "ff1700b9", // MOVW ZR, 20(RSP)
+		"skipLose":  "40000054", // BEQ over the next
+		"skip5":     "40000054", // the same
+		"skip10":    "80000054", // BEQ over three
+		"increment": "00200091", // ADD $8, R0
+		"push":      "e00f1ff8", // MOVD.W R0, -16(RSP)
+		"return":    "c0035fd6",
+	}, loadARM64},
+}
+
+// loadAMD64 emits LEAQ target(SB), reg or CALL target.
+func loadAMD64(a *assembly, register string, target uintptr) {
+	op := map[string][]byte{"AX": {0x48, 0x8d, 0x05}, "CX": {0x48, 0x8d, 0x0d}, "BX": {0x48, 0x8d, 0x1d}, "CALL": {0xe8}}[register]
 	dist := int32(int64(target) - int64(a.pc) - int64(len(op)) - 4)
 	a.emit(binary.LittleEndian.AppendUint32(op, uint32(dist))...)
 }
 
-// instructions that closures are made of, and some that get in the way.
-var instructions = map[string][]byte{
-	"spill":     {0x48, 0x89, 0x44, 0x24, 0x10},       // MOVQ AX, 16(SP)
-	"reload":    {0x48, 0x8b, 0x44, 0x24, 0x10},       // MOVQ 16(SP), AX
-	"store":     {0x48, 0x89, 0x08},                   // MOVQ CX, (AX)
-	"storeNext": {0x48, 0x89, 0x48, 0x08},             // MOVQ CX, 8(AX)
-	"storeHalf": {0x89, 0x08},                         // MOVL CX, (AX)
-	"lose":      {0x48, 0x89, 0xd8},                   // MOVQ BX, AX
-	"toStack":   {0x48, 0x8d, 0x44, 0x24, 0x08},       // LEAQ 8(SP), AX
-	"overwrite": {0xc5, 0xfa, 0x7f, 0x44, 0x24, 0x10}, // VMOVDQU X0, 16(SP)
-	"half":      {0xc7, 0x44, 0x24, 0x14, 0, 0, 0, 0}, // MOVL $0, 20(SP)
-	"skipLose":  {0x74, 3},                            // JEQ over the next, if that is lose
-	"skip5":     {0x74, 5},                            // JEQ over reload
-	"skip10":    {0x74, 10},                           // JEQ over lose, skip5 and reload
-	"increment": {0x48, 0x83, 0xc0, 0x08},             // ADDQ $8, AX
+// loadARM64 emits ADRP and ADD, or BL.
+func loadARM64(a *assembly, register string, target uintptr) {
+	word := func(w uint32) { a.emit(binary.LittleEndian.AppendUint32(nil, w)...) }
+	if register == "CALL" {
+		word(0x94000000 | uint32(int64(target-a.pc)/4)&(1<<26-1))
+		return
+	}
+	reg := map[string]uint32{"AX": 0, "BX": 1, "CX": 2}[register]
+	pages := uint32(int64(target>>12) - int64(a.pc>>12))
+	word(0x90000000 | pages&3<<29 | pages>>2&(1<<19-1)<<5 | reg)
+	word(0x91000000 | uint32(target&0xfff)<<10 | reg<<5 | reg)
 }
-
-// loads are the instructions that name an address: LEAQ addr(SB), reg and CALL addr.
-var loads = map[string][]byte{"AX=": {0x48, 0x8d, 0x05}, "CX=": {0x48, 0x8d, 0x0d}, "BX=": {0x48, 0x8d, 0x1d}, "CALL=": {0xe8}}
 
 // write emits a flow: names of instructions, and loads followed by the name of an address.
-func (a *assembly) write(flow string, addresses map[string]uintptr) {
+func (a *assembly) write(d dialect, flow string, addresses map[string]uintptr) {
 	for word := range strings.FieldsSeq(flow) {
-		if b, ok := instructions[word]; ok {
-			a.emit(b...)
+		if register, name, ok := strings.Cut(word, "="); ok {
+			d.load(a, register, addresses[name])
 			continue
 		}
-		op, name, _ := strings.Cut(word, "=")
-		a.rel(addresses[name], slices.Clone(loads[op+"="])...)
+		b, err := hex.DecodeString(d.words[word])
+		if err != nil || len(b) == 0 {
+			a.t.Fatal("there is no instruction ", word)
+		}
+		a.emit(b...)
 	}
 }
+
+// onMachine is this program as if it were one of another architecture.
+type onMachine struct {
+	*Image
+	mach *machine
+}
+
+func (o onMachine) machine() *machine { return o.mach }
 
 // functionNamed returns the entry of a function of this program.
 func functionNamed(t *testing.T, im *Image, name string) uintptr {
@@ -106,6 +156,8 @@ var flows = []struct {
 	{"not the descriptor of a closure", "AX=point CALL=newobject CX=code store", false},
 	{"a spill that is written over", "AX=closure CALL=newobject spill overwrite reload CX=code store", false},
 	{"a spill half written over", "AX=closure CALL=newobject spill half reload CX=code store", false},
+	{"the stack pointer moves", "AX=closure CALL=newobject spill CX=code push reload store", false},
+	{"code that is never reached", "AX=closure CALL=newobject return CX=code store", false},
 	{"data instead of code", "AX=closure CALL=newobject CX=closure store", false},
 }
 
@@ -127,12 +179,14 @@ func TestOnlyTheFlowOfRegistersBinds(t *testing.T) {
 		"barrier":   functionNamed(t, im, "runtime.gcWriteBarrier2"),
 		"other":     functionNamed(t, im, "runtime.memmove"),
 	}
-	for _, f := range flows {
-		a := &assembly{t: t, pc: want.code}
-		a.write(f.flow, addresses)
-		found := im.follow(a.steps)
-		if bound := slices.Contains(found, want); bound != f.bound || !f.bound && len(found) > 0 {
-			t.Errorf("%s: bound %v", f.name, found)
+	for arch, d := range dialects {
+		for _, f := range flows {
+			a := &assembly{t: t, mach: d.mach, pc: want.code}
+			a.write(d, f.flow, addresses)
+			found := follow(onMachine{im, d.mach}, a.steps).bound
+			if bound := slices.Contains(found, want); bound != f.bound || !f.bound && len(found) > 0 {
+				t.Errorf("%s: %s: bound %v", arch, f.name, found)
+			}
 		}
 	}
 }
@@ -158,7 +212,7 @@ func TestOtherStructsAreNotTheDescriptorOfAClosure(t *testing.T) {
 		G  uintptr
 		X0 int
 	})) {
-		if im.closureDescriptor(uintptr(descriptorOf(typ))) {
+		if isClosure(im, uintptr(descriptorOf(typ))) {
 			t.Errorf("%v is taken for a closure", typ)
 		}
 	}
