@@ -269,6 +269,10 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 	if p.size == 0 {
 		return
 	}
+	if _, r := e.im.Locate(uintptr(to)); r == image.ReadOnly && p.inImage && e.lender != nil { // a dictionary of generic code is such
+		e.static(to, p, in, at)
+		return
+	}
 	if p.typ == locationType {
 		prepareLocal(to)
 	}
@@ -278,11 +282,16 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 // refusePointer looks for another way than to copy what cannot be copied.
 func (e *encoder) refusePointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
 	if _, r := e.im.Locate(uintptr(to)); r == image.Writable && p.inImage {
-		e.typeID(p)
-		e.region(region{addr: to, plan: p, count: 1, from: in, at: e.offset(in, at), kind: kindStatic})
+		e.static(to, p, in, at)
 		return
 	}
 	e.err = e.sendError(in, at, p, registry().advice(to, p))
+}
+
+// static notes a variable of the executable: the receiver takes its own.
+func (e *encoder) static(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
+	e.typeID(p)
+	e.region(region{addr: to, plan: p, count: 1, from: in, at: e.offset(in, at), kind: kindStatic})
 }
 
 func (e *encoder) slice(s *sliceHeader, p *plan, in int32, at unsafe.Pointer) {
