@@ -22,13 +22,6 @@ type guarded struct {
 	n  int
 }
 
-// owed are shapes that should cross and do not yet: name and reason. They are not sent.
-func owed() map[string]string {
-	return map[string]string{
-		"constraint of a pointer": "a dictionary must travel as its offset, or the runner crashes if the program is position-independent",
-	}
-}
-
 func barred() []refusal {
 	functions, plain := make(chan func(), 1), make(chan int, 1)
 	locked, counter, wg := &guarded{n: 1}, new(atomic.Int64), new(sync.WaitGroup)

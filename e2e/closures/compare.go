@@ -11,27 +11,28 @@ import (
 	"github.com/fleetinglambda/flame"
 )
 
-// compare runs every shape here and on a runner, and says which differ and which are refused.
+// compare runs every shape here and on a runner. It says what differs, what is refused, and a line of figures for each
+// kind of capture.
 func compare(pool *flame.Pool, say func(string)) (ok bool) {
-	wrong, refused := 0, 0
-	all, bars := shapes(), barred()
-	for _, s := range all {
-		if why := owed()[s.name]; why != "" {
-			say(fmt.Sprintf("owed %s: %s", s.name, why))
-			continue
+	shapes, wrong, refused := 0, 0, 0
+	for _, k := range kinds() {
+		w, r := 0, 0
+		for _, s := range k.shapes {
+			err := cross(pool, s)
+			var send *flame.SendError
+			switch {
+			case errors.As(err, &send) && !flame.Ran(err) && explained(send.Reason):
+				r++
+				say(fmt.Sprintf("refused %s: %v", s.name, err))
+			case err != nil:
+				w++
+				say(fmt.Sprintf("WRONG %s: %v", s.name, err))
+			}
 		}
-		err := cross(pool, s)
-		var send *flame.SendError
-		switch {
-		case errors.As(err, &send):
-			refused++
-			say(fmt.Sprintf("REFUSED %s: %v", s.name, err))
-		case err != nil:
-			wrong++
-			say(fmt.Sprintf("WRONG %s: %v", s.name, err))
-		}
+		say(fmt.Sprintf("kind\t%s\t%d\t%d\t%d", k.name, len(k.shapes)-w-r, r, w))
+		shapes, wrong, refused = shapes+len(k.shapes), wrong+w, refused+r
 	}
-	crossed := 0
+	bars, crossed := barred(), 0
 	for _, b := range bars {
 		err := cross(pool, b.shape)
 		var send *flame.SendError
@@ -42,9 +43,16 @@ func compare(pool *flame.Pool, say func(string)) (ok bool) {
 		}
 		say(fmt.Sprintf("barred %s: %v", b.name, err))
 	}
-	say(fmt.Sprintf("%d shapes, %d wrong, %d refused", len(all), wrong, refused))
+	say(fmt.Sprintf("%d shapes, %d wrong, %d refused", shapes, wrong, refused))
 	say(fmt.Sprintf("%d barred, %d crossed", len(bars), crossed))
-	return wrong+refused+crossed == 0
+	return wrong+crossed == 0
+}
+
+// explained says whether a refusal is one that docs/closures.md explains. The code of generic functions is shared by types
+// of one shape, and sometimes the program does not say which of them a closure has captured.
+func explained(reason string) bool {
+	return strings.HasPrefix(reason, "it is generic, and in what it captured ") ||
+		strings.HasPrefix(reason, "its type is made of type parameters and stands nowhere in the program: ")
 }
 
 // answer is what a shape returned, and where.

@@ -15,20 +15,6 @@ import (
 	"time"
 )
 
-// shape is a closure whose result depends on all that it has captured.
-type shape struct {
-	name string
-	fn   func() string
-}
-
-func shapes() []shape {
-	return slices.Concat(
-		scalars(), moreScalars(), composites(), moreComposites(), references(), reassigned(), nests(),
-		methods(), moreMethods(), generics(), genericShapes(), makers(), moreMakers(), startedMakers(),
-		controls(), loops(), branches(), libraries(), users(), values(), errorShapes(),
-	)
-}
-
 func scalars() []shape {
 	b, i8, u16, i, u64 := true, int8(-8), uint16(16), 42, uint64(1)<<63
 	f32, f64, c, r, s := float32(1.5), 2.25, complex(1, -2), 'ü', "text"

@@ -1,0 +1,65 @@
+package main
+
+// way is one way for a closure to capture a value V of type T.
+type way struct {
+	kind   string // as the table of results has it
+	name   string
+	before string // at the top of the file
+	body   string // of a function that returns the closure
+}
+
+var ways = []way{
+	{"by value", "value", "", "\tv := ({{.T}})({{.V}})\n\treturn func() string { return show(v) }\n"},
+	{"by value", "two values", "", "\tn, v := 7, ({{.T}})({{.V}})\n\treturn func() string { return show(v) + show(n) }\n"},
+	{"by value", "behind small ones", "", "\ta, v, b := byte(1), ({{.T}})({{.V}}), true\n\treturn func() string { return show(a) + show(v) + show(b) }\n"},
+	{"in a struct", "struct", "", "\ts := struct {\n\t\ta byte\n\t\tv {{.T}}\n\t\tb string\n\t}{1, ({{.T}})({{.V}}), \"b\"}\n\treturn func() string { return show(s.v) + s.b }\n"},
+	{"in an array", "array", "", "\ta := [2]{{.T}}{ {{.V}}, {{.V}} }\n\treturn func() string { return show(a) }\n"},
+	{"in a slice", "slice", "", "\ta := []{{.T}}{ {{.V}} }\n\treturn func() string { return show(a) }\n"},
+	{"in a map", "map", "", "\tm := map[string]{{.T}}{\"k\": {{.V}}}\n\treturn func() string { return show(m) }\n"},
+	{"in an interface", "any", "", "\tvar v any = ({{.T}})({{.V}})\n\treturn func() string { return show(v) }\n"},
+	{"in an interface", "type switch", "", "\tswitch v := any(({{.T}})({{.V}})).(type) {\n\tcase {{.T}}:\n\t\treturn func() string { return show(v) }\n\tdefault:\n\t\treturn nil\n\t}\n"},
+	{"over 128 bytes", "large", "", "\tw := struct {\n\t\tv   {{.T}}\n\t\tpad [20]int\n\t}{v: {{.V}}}\n\treturn func() string { return show(w.v) + show(len(w.pad)) }\n"},
+	{"by reference", "reassigned", "", "\tvar v {{.T}}\n\tfn := func() string { return show(v) }\n\tv = {{.V}}\n\treturn fn\n"},
+	{"by reference", "assigned inside", "", "\tv := ({{.T}})({{.V}})\n\treturn func() string {\n\t\told := v\n\t\tdefer func() { v = old }()\n\t\tv = *new({{.T}})\n\t\treturn show(v) + show(old)\n\t}\n"},
+	{"by reference", "shared by two", "", "\tvar v {{.T}}\n\tset := func() { v = {{.V}} }\n\treturn func() string { set(); return show(v) }\n"},
+	{"pointer", "pointer", "", "\tv := ({{.T}})({{.V}})\n\tp := &v\n\treturn func() string { return show(*p) }\n"},
+	{"pointer", "pointer to pointer", "", "\tv := ({{.T}})({{.V}})\n\tp := &v\n\tpp := &p\n\treturn func() string { return show(**pp) }\n"},
+	{"pointer", "pointer to a field", "", "\ts := &struct {\n\t\ta string\n\t\tv {{.T}}\n\t}{\"a\", {{.V}}}\n\tp := &s.v\n\treturn func() string { return show(*p) + show(p == &s.v) }\n"},
+	{"in a loop", "loop variable", "", "\tvar fn func() string\n\tfor i, v := range []{{.T}}{ {{.V}} } {\n\t\tfn = func() string { return show(v) + show(i) }\n\t}\n\treturn fn\n"},
+	{"in a loop", "three-clause loop", "", "\tvar fn func() string\n\tfor i, v := 0, ({{.T}})({{.V}}); i < 1; i++ {\n\t\tfn = func() string { return show(v) + show(i) }\n\t}\n\treturn fn\n"},
+	{"nested", "function in a function", "", "\tv := ({{.T}})({{.V}})\n\tinner := func() {{.T}} { return v }\n\treturn func() string { return show(inner()) }\n"},
+	{"nested", "three deep", "", "\tv := ({{.T}})({{.V}})\n\treturn func() string {\n\t\treturn func() string {\n\t\t\treturn func() string { return show(v) }()\n\t\t}()\n\t}\n"},
+	{"nested", "made by a closure", "", "\tn := 3\n\tmk := func(v {{.T}}) func() string { return func() string { return show(v) + show(n) } }\n\tn++\n\treturn mk({{.V}})\n"},
+	{"inlined maker", "inlined maker", "func mk{{.N}}(v {{.T}}) func() string { return func() string { return show(v) } }\n\n", "\treturn mk{{.N}}({{.V}})\n"},
+	{"inlined maker", "inlined twice", "func mk{{.N}}(v {{.T}}) func() string { return mk2{{.N}}(v, 1) }\n\nfunc mk2{{.N}}(v {{.T}}, n int) func() string { return func() string { return show(v) + show(n) } }\n\n", "\treturn mk{{.N}}({{.V}})\n"},
+	{"maker", "maker", "//go:noinline\nfunc mk{{.N}}(v {{.T}}) func() string { return func() string { return show(v) } }\n\n", "\treturn mk{{.N}}({{.V}})\n"},
+	{"maker", "variadic maker", "func mk{{.N}}(v ...{{.T}}) func() string { return func() string { return show(v) } }\n\n", "\treturn mk{{.N}}({{.V}}, {{.V}})\n"},
+	{"maker", "named result", "func mk{{.N}}() (v {{.T}}, fn func() string) {\n\tfn = func() string { return show(v) }\n\tv = {{.V}}\n\treturn v, fn\n}\n\n", "\t_, fn := mk{{.N}}()\n\treturn fn\n"},
+	{"method value", "on a value", "type box{{.N}} struct{ v {{.T}} }\n\nfunc (b box{{.N}}) text() string { return show(b.v) }\n\n", "\treturn box{{.N}}{ {{.V}} }.text\n"},
+	{"method value on a pointer", "on a pointer", "type box{{.N}} struct{ v {{.T}} }\n\nfunc (b *box{{.N}}) text() string { return show(b.v) }\n\n", "\treturn (&box{{.N}}{ {{.V}} }).text\n"},
+	{"method value on an interface", "on an interface", "type box{{.N}} struct{ v {{.T}} }\n\nfunc (b *box{{.N}}) text() string { return show(b.v) }\n\n", "\tvar t texter = &box{{.N}}{ {{.V}} }\n\treturn t.text\n"},
+	{"method value", "promoted", "type box{{.N}} struct{ v {{.T}} }\n\nfunc (b box{{.N}}) text() string { return show(b.v) }\n\n", "\to := struct {\n\t\tn int\n\t\tbox{{.N}}\n\t}{1, box{{.N}}{ {{.V}} }}\n\treturn o.text\n"},
+	{"generic", "inlined", "", "\treturn held(({{.T}})({{.V}}))\n"},
+	{"generic", "maker", "", "\treturn heldOut(({{.T}})({{.V}}))\n"},
+	{"generic", "of two", "", "\treturn heldBoth(\"s\", ({{.T}})({{.V}}))\n"},
+	{"generic", "by reference", "", "\treturn heldReference(*new({{.T}}), ({{.T}})({{.V}}))\n"},
+	{"generic pointer", "pointer", "", "\tv := ({{.T}})({{.V}})\n\treturn heldPointer(&v)\n"},
+	{"generic composite", "slice", "", "\treturn heldOut([]{{.T}}{ {{.V}} })\n"},
+	{"generic composite", "map", "", "\treturn heldOut(map[string]{{.T}}{\"k\": {{.V}}})\n"},
+	{"generic composite", "function", "", "\tv := ({{.T}})({{.V}})\n\treturn heldOut(func() {{.T}} { return v })\n"},
+	{"generic composite", "struct", "type box{{.N}} struct {\n\tn int\n\tv {{.T}}\n}\n\n", "\treturn heldOut(box{{.N}}{1, {{.V}}})\n"},
+	{"generic nested", "generic in generic", "", "\treturn heldDeep(({{.T}})({{.V}}))\n"},
+	{"generic method", "on a value", "", "\treturn crate[{{.T}}]{v: {{.V}}}.text\n"},
+	{"generic method", "on a pointer", "", "\treturn (&crate[{{.T}}]{v: {{.V}}}).pointed\n"},
+	{"generic method", "closure of a method", "", "\treturn (&crate[{{.T}}]{v: {{.V}}}).maker(2)\n"},
+	{"range over a function", "body", "", "\tvar fn func() string\n\tfor i, v := range once(({{.T}})({{.V}})) {\n\t\tfn = func() string { return show(v) + show(i) }\n\t}\n\treturn fn\n"},
+	{"range over a function", "returned from the body", "", "\tfor i, v := range once(({{.T}})({{.V}})) {\n\t\treturn func() string { return show(v) + show(i) }\n\t}\n\treturn nil\n"},
+	{"range over a function", "iterator", "", "\tv := ({{.T}})({{.V}})\n\tvar seq iter.Seq[{{.T}}] = func(yield func({{.T}}) bool) { yield(v) }\n\treturn func() string { return show(slices.Collect(seq)) }\n"},
+	{"defer", "deferred literal", "", "\tvar fn func() string\n\tfunc() {\n\t\tdefer func(v {{.T}}) { fn = func() string { return show(v) } }({{.V}})\n\t}()\n\treturn fn\n"},
+	{"defer", "deferred call with arguments", "func keep{{.N}}(to *func() string, v {{.T}}) { *to = func() string { return show(v) } }\n\n", "\tvar fn func() string\n\tfunc() {\n\t\tdefer keep{{.N}}(&fn, {{.V}})\n\t}()\n\treturn fn\n"},
+	{"go", "go with arguments", "func keep{{.N}}(wg *sync.WaitGroup, to *func() string, v {{.T}}) {\n\t*to = func() string { return show(v) }\n\twg.Done()\n}\n\n", "\tvar fn func() string\n\tvar wg sync.WaitGroup\n\twg.Add(1)\n\tgo keep{{.N}}(&wg, &fn, {{.V}})\n\twg.Wait()\n\treturn fn\n"},
+	{"go", "go literal", "", "\tv := ({{.T}})({{.V}})\n\tmade := make(chan func() string)\n\tgo func() { made <- func() string { return show(v) } }()\n\treturn <-made\n"},
+	{"after control flow", "received", "", "\tch := make(chan {{.T}}, 1)\n\tch <- {{.V}}\n\tselect {\n\tcase v, ok := <-ch:\n\t\treturn func() string { return show(v) + show(ok) }\n\tdefault:\n\t\treturn nil\n\t}\n"},
+	{"after control flow", "one of two literals", "", "\tv := ({{.T}})({{.V}})\n\tfn := func() string { return show(v) }\n\tif len(show(v))%2 == 0 {\n\t\tn := len(show(v))\n\t\tfn = func() string { return show(v) + show(n) }\n\t}\n\treturn fn\n"},
+	{"after control flow", "recovered", "", "\tvar fn func() string\n\tfunc() {\n\t\tdefer func() {\n\t\t\tcause := recover()\n\t\t\tfn = func() string { return fmt.Sprint(cause) }\n\t\t}()\n\t\tv := ({{.T}})({{.V}})\n\t\tpanic(show(v))\n\t}()\n\treturn fn\n"},
+}
