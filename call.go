@@ -2,6 +2,7 @@ package flame
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"time"
 
@@ -121,6 +122,8 @@ func (f function[T]) Run(ctx context.Context) (any, error) {
 
 func (f function[T]) code() any { return f.fn }
 
+func (f function[T]) result() reflect.Type { return reflect.TypeFor[T]() }
+
 // procedure is what crosses for a Run or a Cast.
 type procedure struct {
 	fn func(context.Context) error
@@ -134,8 +137,11 @@ func (f procedure) Run(ctx context.Context) (any, error) { return new(nothing), 
 
 func (f procedure) code() any { return f.fn }
 
+func (f procedure) result() reflect.Type { return reflect.TypeFor[nothing]() }
+
 // sendable is a function that can be looked at before it crosses.
 type sendable interface {
 	runner.Function
 	code() any
+	result() reflect.Type
 }

@@ -227,6 +227,15 @@ func TestB14_ResultThatCannotCrossIsAnErrorOfAFunctionThatRan(t *testing.T) {
 	}
 }
 
+func TestResultWhoseTypeCannotCrossIsRefusedBeforeAnythingRuns(t *testing.T) {
+	p, r := open(t, flame.Config{})
+	_, err := flame.Call(t.Context(), p, func(context.Context) (map[string]chan int, error) { return nil, nil })
+	var send *flame.SendError
+	if !errors.As(err, &send) || flame.Ran(err) || !strings.HasPrefix(send.Path, "the result → map[string]chan int") || len(r.booted()) > 0 {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestN15_PassedDeadlineIsRefusedBeforeItIsSent(t *testing.T) {
 	p, r := open(t, flame.Config{})
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))

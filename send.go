@@ -68,6 +68,9 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 	for _, o := range opts {
 		o(&c.call)
 	}
+	if err := codec.CheckType(f.result()); err != nil {
+		return atRim(p.config.Name, err)
+	}
 	c.crossing = f
 	c.desk.Context, c.desk.Owner = ctx, owner{p}
 	if c.given != nil {

@@ -256,6 +256,9 @@ func (e *encoder) string(s string, in int32, at unsafe.Pointer) {
 
 func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
 	if to == nil {
+		if p.refused != nil && !registry().has(p.typ) { // as a pointer that is not nil is: the type decides, not the moment
+			e.err = e.sendError(in, at, p, registry().advice(to, p, e.owner(in, p.typ)))
+		}
 		return
 	}
 	if own := registry().find(to, p.typ); own != nil {
@@ -285,7 +288,7 @@ func (e *encoder) refusePointer(to unsafe.Pointer, p *plan, in int32, at unsafe.
 		e.static(to, p, in, at)
 		return
 	}
-	e.err = e.sendError(in, at, p, registry().advice(to, p))
+	e.err = e.sendError(in, at, p, registry().advice(to, p, e.owner(in, p.typ)))
 }
 
 // static notes a variable of the executable: the receiver takes its own.
@@ -295,11 +298,11 @@ func (e *encoder) static(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer
 }
 
 func (e *encoder) slice(s *sliceHeader, p *plan, in int32, at unsafe.Pointer) {
-	if s.len == 0 || p.size == 0 {
-		return
-	}
 	if p.refused != nil {
 		e.refuse(in, at, p)
+		return
+	}
+	if s.len == 0 || p.size == 0 {
 		return
 	}
 	e.region(region{addr: s.data, plan: p, count: s.len, reach: s.cap, from: in, at: e.offset(in, at), kind: kindMany})
@@ -360,19 +363,19 @@ func (e *encoder) isStatic(f unsafe.Pointer) bool {
 var functionPlan = sync.OnceValue(func() *plan { return planOf(reflect.TypeFor[func()]()) })
 
 func (e *encoder) mapped(m unsafe.Pointer, p *plan, in int32, at unsafe.Pointer) {
-	if m == nil || e.find(m, p) >= 0 {
-		return
-	}
-	e.typeID(p)
 	k := p.mapping
-	r := region{addr: m, plan: p, from: in, at: e.offset(in, at), kind: kindMap, more: new(more)}
-	i := e.region(r)
-	for _, part := range []*plan{k.key.get(), k.elem.get()} {
+	for _, part := range [...]*plan{k.key.get(), k.elem.get()} {
 		if part.refused != nil {
 			e.refuse(in, at, part)
 			return
 		}
 	}
+	if m == nil || e.find(m, p) >= 0 {
+		return
+	}
+	e.typeID(p)
+	r := region{addr: m, plan: p, from: in, at: e.offset(in, at), kind: kindMap, more: new(more)}
+	i := e.region(r)
 	if e.glance > 0 {
 		return
 	}

@@ -60,7 +60,7 @@ func (e *encoder) lent(o *op, at unsafe.Pointer, in int32) {
 	case o.typ.Kind() == reflect.Interface && dynamic(o, at).size == 0:
 		e.typeID(dynamic(o, at))
 	case e.lender == nil && e.glance == 0:
-		e.err = e.sendError(in, at, nil, "a "+o.typ.String()+" is lent to a call and does not come back with a result: "+wayLent(o.typ))
+		e.err = e.sendError(in, at, nil, article(o.typ.String())+" "+o.typ.String()+" is lent to a call and does not come back with a result: "+wayLent(o.typ))
 	}
 }
 

@@ -88,6 +88,36 @@ func (e *encoder) steps(in int32, at unsafe.Pointer) (steps []string) {
 	return steps
 }
 
+// owner returns the type of what a program would declare as its own of each process, where a pointer to a variable of type
+// t was met: the innermost type of the package that the function is of, or else the outermost that a pointer leads to.
+func (e *encoder) owner(in int32, t reflect.Type) reflect.Type {
+	types := []reflect.Type{t} // from the inside out
+	var home string
+	for n := 0; in >= 0 && n < 1000; n++ {
+		r := &e.regions[in]
+		switch {
+		case r.kind == kindClosure:
+			home = packageOf(r.whole.closure.Name)
+		case r.kind == kindOne && r.from >= 0 && r.plan.typ.Kind() == reflect.Struct && r.plan.typ.Name() != "":
+			types = append(types, r.plan.typ)
+		}
+		in = r.from
+	}
+	for _, inner := range types {
+		if inner.PkgPath() == home {
+			return inner
+		}
+	}
+	return types[len(types)-1]
+}
+
+// packageOf returns the path of the package that a function is of.
+func packageOf(name string) string {
+	slash := strings.LastIndex(name, "/") + 1
+	before, _, _ := strings.Cut(name[slash:], ".")
+	return name[:slash] + before
+}
+
 // step describes a region and the place in it that was on the way, last things first.
 func (r *region) step(at unsafe.Pointer) []string {
 	switch {

@@ -125,6 +125,11 @@ func (r *registrations) find(to unsafe.Pointer, t reflect.Type) *registered {
 	return nil
 }
 
+// has says whether something of a type is declared.
+func (r *registrations) has(t reflect.Type) bool {
+	return slices.ContainsFunc(r.list(), func(own *registered) bool { return own.plan.typ == t })
+}
+
 // Names returns what is declared, sorted by name.
 func Names() []Name {
 	var names []Name
@@ -135,8 +140,8 @@ func Names() []Name {
 	return names
 }
 
-// advice says why a pointer to what cannot be copied is refused, and the way out.
-func (r *registrations) advice(to unsafe.Pointer, p *plan) string {
+// advice says why a pointer to what cannot be copied is refused, and the way out: to declare owner.
+func (r *registrations) advice(to unsafe.Pointer, p *plan, owner reflect.Type) string {
 	for _, own := range r.list() {
 		if f := own.fieldWith(to); f != "" {
 			return fmt.Sprintf("it is %s.%s: capture %s instead, or declare it: flame.PerProcess(%q, %s)", own.name, f, own.name, f, f)
@@ -145,12 +150,24 @@ func (r *registrations) advice(to unsafe.Pointer, p *plan) string {
 	if !p.refused.shared {
 		return p.refused.reason
 	}
-	name := strings.ToLower(p.typ.Name())
+	name := strings.ToLower(owner.Name())
 	if name == "" {
 		name = "it"
 	}
-	return fmt.Sprintf("it has a %v, so goroutines of this process share it: if every process has its own, declare it in main: flame.PerProcess(%q, %s)",
-		p.refused.typ, name, name[:1])
+	what := ""
+	if owner != p.typ {
+		what = fmt.Sprintf(" for the *%v", owner)
+	}
+	return fmt.Sprintf("it has %s %v, so goroutines of this process share it: if every process has its own, declare that in main%s: flame.PerProcess(%q, %s)",
+		article(p.refused.typ.String()), p.refused.typ, what, name, name[:1])
+}
+
+// article returns the one that goes before a word.
+func article(word string) string {
+	if strings.ContainsAny(word[:1], "aeiou") {
+		return "an"
+	}
+	return "a"
 }
 
 // fieldWith returns the name of the field of a declared struct that holds a pointer.
