@@ -12,9 +12,11 @@ const (
 	ax, cx, dx, bx, sp, si, di, r11 = 0, 1, 2, 3, 4, 6, 7, 11
 )
 
-var amd64 = machine{
-	decode: decodeAMD64, eachLoad: eachLoadAMD64, padding: 0xcc,
-	first: ax, second: bx, barrier: 1 << r11, duff: 1<<si | 1<<di,
+func amd64() *machine {
+	return &machine{
+		decode: decodeAMD64, eachLoad: eachLoadAMD64, padding: 0xcc,
+		first: ax, second: bx, barrier: mask(r11), duff: mask(si, di),
+	}
 }
 
 func mask(regs ...int) (m uint64) {

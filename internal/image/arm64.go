@@ -4,9 +4,11 @@ import "encoding/binary"
 
 // arm64 instructions are words of 32 bits. Only the few that make closures are understood; of all others it is
 // known, from the class of the instruction, which registers and stack slots they may change.
-var arm64 = machine{
-	decode: decodeARM64, eachLoad: eachLoadARM64, padding: 0,
-	first: 0, second: 1, barrier: 1<<16 | 1<<17 | 1<<25 | 1<<27 | 1<<30, duff: 0x0ff30000 | 1<<30,
+func arm64() *machine {
+	return &machine{
+		decode: decodeARM64, eachLoad: eachLoadARM64, padding: 0,
+		first: 0, second: 1, barrier: mask(16, 17, 25, 27, 30), duff: mask(16, 17, 20, 21, 23, 24, 25, 26, 27, 30),
+	}
 }
 
 const (

@@ -30,6 +30,7 @@ const (
 
 // Image is this executable as it is loaded.
 type Image struct {
+	mach   *machine
 	base   uintptr // what the system added to the addresses in the file
 	ranges []span  // sorted
 	types  uintptr // where the types begin; 0 if that is not understood

@@ -8,10 +8,19 @@ import (
 	"unsafe"
 )
 
-// machines are the architectures whose code is understood.
-var machines = map[string]*machine{"amd64": &amd64, "arm64": &arm64}
+// machineOf returns how an architecture works, or nil if its code is not understood.
+func machineOf(arch string) *machine {
+	switch arch {
+	case "amd64":
+		return amd64()
+	case "arm64":
+		return arm64()
+	default:
+		return nil
+	}
+}
 
-func (im *Image) machine() *machine { return machines[runtime.GOARCH] }
+func (im *Image) machine() *machine { return im.mach }
 
 func (im *Image) region(addr uintptr) Region {
 	_, r := im.Locate(addr)

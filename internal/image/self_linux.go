@@ -15,7 +15,8 @@ import (
 )
 
 func self() (*Image, error) {
-	if machines[runtime.GOARCH] == nil {
+	mach := machineOf(runtime.GOARCH)
+	if mach == nil {
 		return nil, unsupported()
 	}
 	f, err := elf.Open(Path)
@@ -23,7 +24,7 @@ func self() (*Image, error) {
 		return nil, fmt.Errorf("read this executable's headers: %w (is /proc mounted?)", err)
 	}
 	defer f.Close()
-	im := new(Image)
+	im := &Image{mach: mach}
 	if f.Type == elf.ET_DYN {
 		if im.base, err = loadBias(f.Entry); err != nil {
 			return nil, err
@@ -51,17 +52,6 @@ func self() (*Image, error) {
 		return id
 	})
 	return im, nil
-}
-
-func regionOf(s *elf.Section) Region {
-	switch {
-	case s.Flags&elf.SHF_EXECINSTR != 0:
-		return Text
-	case s.Flags&elf.SHF_WRITE != 0 && !strings.HasPrefix(s.Name, ".data.rel.ro"):
-		return Writable
-	default:
-		return ReadOnly
-	}
 }
 
 // loadBias returns what the system added to the file's addresses: the entry point's address now, as the kernel

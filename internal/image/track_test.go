@@ -36,7 +36,7 @@ type dialect struct {
 }
 
 var dialects = map[string]dialect{
-	"amd64": {&amd64, map[string]string{
+	"amd64": {amd64(), map[string]string{
 		"spill":     "4889442410",   // MOVQ AX, 16(SP)
 		"reload":    "488b442410",   // MOVQ 16(SP), AX
 		"store":     "488908",       // MOVQ CX, (AX)
@@ -53,7 +53,7 @@ var dialects = map[string]dialect{
 		"push":      "50",       // PUSHQ AX
 		"return":    "c3",
 	}, loadAMD64},
-	"arm64": {&arm64, map[string]string{
+	"arm64": {arm64(), map[string]string{
 		"spill":     "e00b00f9", // MOVD R0, 16(RSP)
 		"reload":    "e00b40f9", // MOVD 16(RSP), R0
 		"store":     "020000f9", // MOVD R2, (R0)
