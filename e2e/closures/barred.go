@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -34,7 +33,6 @@ func barred() []refusal {
 	}).Interface().(func() string)
 	once := sync.OnceValue(func() string { return word })
 	replace := strings.NewReplacer("p", "q").Replace
-	addr := netip.MustParseAddr("fe80::1%eth0")
 	return []refusal{
 		{shape{"channel of functions", func() string { return fmt.Sprint(cap(functions)) }}, "chan"},
 		{shape{"channel", func() string { return fmt.Sprint(cap(plain)) }}, "chan"},
@@ -47,7 +45,6 @@ func barred() []refusal {
 		{shape{"reflect.MakeFunc", func() string { return made() }}, "reflect"},
 		{shape{"sync.OnceValue", once}, "sync"},
 		{shape{"method value of a struct with a lock", func() string { return replace("p") }}, "sync.Once"},
-		{shape{"netip.Addr", func() string { return addr.String() }}, "unique.Handle"},
 		{shape{"generic, two pointers of one shape", field(&point{7, 8, "pt"}, func(p *point) *int { return &p.X })}, "*int or *main.point"},
 		{shape{"generic, array by reference", holdOut([50]int{49: 50})}, "type parameters"},
 	}

@@ -18,6 +18,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -69,6 +70,7 @@ func values() []shape {
 	l := list.New()
 	l.PushBack("a")
 	l.PushFront("b")
+	addr, prefix := netip.MustParseAddr("fe80::1%eth0"), netip.MustParsePrefix("10.0.0.0/8")
 	random := rand.New(rand.NewPCG(1, 2))
 	header, query := http.Header{"A": {"b"}}, url.Values{"q": {"1", "2"}}
 	ratio, pi := big.NewRat(1, 3), new(big.Float).SetPrec(100).SetFloat64(3.25)
@@ -84,6 +86,7 @@ func values() []shape {
 	buffer.WriteString("in a buffer")
 	return []shape{
 		{"container/list", func() string { return fmt.Sprint(l.Len(), l.Front().Value, l.Back().Value) }},
+		{"netip", func() string { return fmt.Sprint(addr, prefix, addr == netip.MustParseAddr("fe80::1%eth0")) }},
 		{"random numbers", func() string { r := *random; return fmt.Sprint(r.IntN(1) + 1) }},
 		{"http.Header and url.Values", func() string { return fmt.Sprint(header.Get("a"), query.Encode()) }},
 		{"big.Rat and big.Float", func() string { return fmt.Sprint(ratio, pi) }},

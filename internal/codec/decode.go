@@ -34,7 +34,8 @@ type decoder struct {
 	texts     []string
 	sentinels []sentinel
 	errors    []*error // to be checked
-	owed      int      // least bytes that the objects so far take in the rest of the message
+	entered   []entered
+	owed      int // least bytes that the objects so far take in the rest of the message
 }
 
 var decoders = sync.OnceValue(func() *sync.Pool {
@@ -55,7 +56,8 @@ func (d *decoder) release() {
 	clear(d.texts)
 	clear(d.sentinels)
 	clear(d.errors)
-	*d = decoder{
+	clear(d.entered)
+	*d = decoder{entered: d.entered[:0],
 		types: d.types[:0], layouts: d.layouts[:0], objects: d.objects[:0],
 		texts: d.texts[:0], sentinels: d.sentinels[:0], errors: d.errors[:0],
 	}

@@ -83,6 +83,8 @@ type encoder struct {
 	biggest biggest
 	glance  int // if not 0, look at so many regions only
 	lender  Lender
+	own     map[unsafe.Pointer][]byte      // what has encoded itself
+	maps    map[unsafe.Pointer]*[]mapEntry // what is in sync.Maps
 	err     error
 
 	out      []byte
@@ -233,6 +235,10 @@ func (e *encoder) scanOne(p *plan, base unsafe.Pointer, in int32) {
 			e.typeValue(*word(at), in, at)
 		case opLent:
 			e.lent(o, at, in)
+		case opEncoded:
+			e.encoding(o, at, in)
+		case opSyncMap:
+			e.syncMap(at, in)
 		}
 		if e.err != nil {
 			return

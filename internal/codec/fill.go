@@ -39,6 +39,9 @@ func (d *decoder) finish() {
 			d.enter(o)
 		}
 	}
+	if d.err == nil {
+		d.enterAll()
+	}
 	steps := errorSteps
 	for _, at := range d.errors {
 		if d.err == nil && *at != nil {
@@ -115,6 +118,10 @@ func (d *decoder) variable(p *plan, base unsafe.Pointer) {
 			*word(at) = d.typeValue()
 		case opLent:
 			d.borrow(o, at)
+		case opEncoded:
+			d.encoded(o, at)
+		case opSyncMap:
+			d.syncMap(at)
 		case opArray:
 			d.variables(o.sub, at, int(o.n))
 		case opEntry:

@@ -24,13 +24,15 @@ const (
 	opEface // an interface without methods
 	opIface // an interface with methods
 	opFunc
-	opMap   // elem is the map type itself
-	opTime  // a time.Time
-	opType  // what a reflect.Type holds: a pointer to a descriptor
-	opArray // n variables of sub, for arrays whose elements have pointers
-	opEntry // the code address a closure begins with
-	opDict  // the dictionary of generic code, in read-only data
-	opLent  // what stays on this side
+	opMap     // elem is the map type itself
+	opTime    // a time.Time
+	opType    // what a reflect.Type holds: a pointer to a descriptor
+	opArray   // n variables of sub, for arrays whose elements have pointers
+	opEntry   // the code address a closure begins with
+	opDict    // the dictionary of generic code, in read-only data
+	opLent    // what stays on this side
+	opEncoded // what encodes itself
+	opSyncMap // a sync.Map
 )
 
 // op is one piece of a variable.
@@ -73,6 +75,8 @@ type plan struct {
 	off     uint64 // of the descriptor in the image
 	inImage bool   // false: made by reflect at run time
 
+	encoding encodingOf // of a type that crosses by its own
+
 	closure *image.Closure // for a closure's layout
 	wire    string         // what a message says of the layout
 	mapping *mapping       // for a map type
@@ -114,6 +118,7 @@ func compile(t reflect.Type) *plan {
 		p.off, p.inImage = im.TypeOffset(t)
 	}
 	p.add(t, 0, "")
+	p.byItself()
 	p.finish()
 	if !p.inImage && p.refused == nil {
 		p.refused = &refusal{typ: t, reason: "the type was made at run time by reflect: use a type that the program declares"}
@@ -167,6 +172,16 @@ func (p *plan) add(t reflect.Type, off uintptr, path string) {
 	if isLent(t) {
 		p.ops = append(p.ops, op{kind: opLent, off: off, typ: t})
 		return
+	}
+	if t == syncMapType {
+		p.ops = append(p.ops, op{kind: opSyncMap, off: off, n: t.Size(), typ: t})
+		return
+	}
+	if p.typ != t && encoded(t) != noEncoding {
+		if own := planOf(t); own.encoding != noEncoding {
+			p.ops = append(p.ops, op{kind: opEncoded, off: off, n: t.Size(), typ: t, sub: own})
+			return
+		}
 	}
 	if r := refuse(t); r != "" {
 		p.refused = &refusal{path: path, typ: t, reason: r, shared: isLock(t)}

@@ -52,7 +52,6 @@ func TestRefused_withPathAndWayOut(t *testing.T) {
 		{new(sync.Once), "sync.Once", "leave it out"},
 		{new(struct{ n atomic.Int64 }), ".n (atomic.Int64)", "leave it out"},
 		{new(struct{ m [7]struct{ p sync.Pool } }), ".m[0].p (sync.Pool)", "leave it out"},
-		{new(sync.Map), "sync.Map", "leave it out"},
 		{ptr(&guarded{}), "*codec.guarded → .deep.mu (sync.RWMutex)", `PerProcess("guarded", g)`},
 		{ptr(owner{items: []*guarded{nil, {}}}), "codec.owner → .items ([]*codec.guarded) → [0] (*codec.guarded) → .deep.mu (sync.RWMutex)", "PerProcess"},
 		{new(*guarded), "*codec.guarded → .deep.mu (sync.RWMutex)", `PerProcess("guarded", g)`},

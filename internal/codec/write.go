@@ -245,6 +245,10 @@ func (e *encoder) variable(p *plan, base unsafe.Pointer) {
 			e.variables(o.sub, at, int(o.n))
 		case opLent:
 			e.writeLent(o, at)
+		case opEncoded:
+			e.writeEncoded(at)
+		case opSyncMap:
+			e.writeSyncMap(at)
 		case opDict:
 			off, _ := e.im.Locate(uintptr(*word(at)))
 			e.uint(off)
