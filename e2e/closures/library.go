@@ -94,7 +94,7 @@ func values() []shape {
 		{"base64", func() string { return encoding.EncodeToString([]byte{255, 1}) }},
 		{"json.RawMessage", func() string { return string(raw) }},
 		{"sql.NullString", func() string { return fmt.Sprint(null) }},
-		{"time zones", func() string { return fmt.Sprint(zero.IsZero(), time.Unix(0, 0).In(zone), utc) }},
+		{"time zones", func() string { return fmt.Sprint(zero.IsZero(), time.Unix(0, 0).In(zone), utc == time.UTC) }},
 		{"strings.Reader", func() string { r := *reader; b, _ := r.ReadByte(); return fmt.Sprint(b, r.Len()) }},
 		{"syntax tree", node.String},
 		{"pointer to a flag", func() string { return fmt.Sprint(*n) }},

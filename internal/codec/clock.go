@@ -55,6 +55,7 @@ func (d *decoder) time(at unsafe.Pointer) {
 		return
 	}
 	t.location = (*time.Location)(d.pointer(planOf(locationType)))
+	d.refer(unsafe.Pointer(&t.location))
 }
 
 // checkLocations makes sure that zones refer to their own parts only, since package time relies on it.

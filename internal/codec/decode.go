@@ -35,6 +35,7 @@ type decoder struct {
 	sentinels []sentinel
 	errors    []*error // to be checked
 	entered   []entered
+	twins     []twin
 	owed      int // least bytes that the objects so far take in the rest of the message
 }
 
@@ -57,8 +58,11 @@ func (d *decoder) release() {
 	clear(d.sentinels)
 	clear(d.errors)
 	clear(d.entered)
-	*d = decoder{entered: d.entered[:0],
-		types: d.types[:0], layouts: d.layouts[:0], objects: d.objects[:0],
+	clear(d.twins)
+	*d = decoder{
+		twins:   d.twins[:0],
+		entered: d.entered[:0],
+		types:   d.types[:0], layouts: d.layouts[:0], objects: d.objects[:0],
 		texts: d.texts[:0], sentinels: d.sentinels[:0], errors: d.errors[:0],
 	}
 	decoders().Put(d)
@@ -219,6 +223,13 @@ func (d *decoder) readObject(first bool, root *plan, base unsafe.Pointer) {
 			return
 		}
 		d.copied(&o, first, root, base)
+	case kindTwin:
+		if o.plan, o.kind = d.named(tag>>3), kindOne; o.plan == nil {
+			return
+		}
+		own := d.ownTwin(d.uint(), o.plan)
+		d.copied(&o, false, root, base)
+		d.addTwin(&o, own)
 	default:
 		d.fail("there is no object of kind %d", o.kind)
 	}

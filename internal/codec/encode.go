@@ -18,6 +18,7 @@ const (
 	kindClosure                   // a func value that captured something
 	kindStatic                    // a package-level variable that cannot be copied: the receiver takes its own
 	kindOwn                       // declared with Register: the receiver takes its own
+	kindTwin                      // in messages: one variable of the executable, which the receiver may have just so
 )
 
 // region is memory that the value reaches. There may be millions, so it is kept small.

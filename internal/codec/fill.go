@@ -40,6 +40,9 @@ func (d *decoder) finish() {
 		}
 	}
 	if d.err == nil {
+		d.takeOwn()
+	}
+	if d.err == nil {
 		d.enterAll()
 	}
 	steps := errorSteps
@@ -102,6 +105,9 @@ func (d *decoder) variable(p *plan, base unsafe.Pointer) {
 			d.raw(at, o.n)
 		case opPointer:
 			*word(at) = d.pointer(o.elem.get())
+			if len(d.twins) > 0 {
+				d.refer(at)
+			}
 		case opSlice:
 			d.slice(slice(at), o.elem.get())
 		case opString:

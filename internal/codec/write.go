@@ -149,7 +149,10 @@ func (e *encoder) writeObject(r *region) {
 		e.out = append(e.out, r.more.own.name...)
 	default:
 		id := uint64(e.typeID(r.whole)) << 3
-		if r.count == 1 {
+		if off, ok := e.twinAt(r); ok {
+			e.uint(id | uint64(kindTwin))
+			e.uint(off)
+		} else if r.count == 1 {
 			e.uint(id | uint64(kindOne))
 		} else {
 			e.uint(id | uint64(kindMany))
