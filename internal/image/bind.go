@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"runtime"
+	"sync"
 )
 
 // The compiler makes a closure in three steps: it loads the address of the descriptor of struct { F uintptr; X0 … },
@@ -17,6 +18,27 @@ var (
 	errConflict = errors.New("the program makes this closure in more than one way, so what it captured is not certain: " +
 		"move the code into a top-level function or a method and pass what it needs")
 )
+
+// confirm has all code searched for others that make the closure which was found to be made nearby, and refuses it from
+// then on if they make it in another way. It does not wait for that: cmd/compile derives the descriptor of a closure from
+// the closure alone (its captured variables, or the receiver of its method value), whoever makes it, so that even one
+// maker is certain as long as the code is read rightly. That it is read rightly is what the others confirm, and
+// a search of everything takes longer than a runner takes to boot.
+//
+// Each confirmation has a WaitGroup of its own, since the first call may be made in a synctest bubble. The process
+// may end before it does; nothing else waits but tests.
+func (im *Image) confirm(key closureKey, c *Closure) {
+	wg := new(sync.WaitGroup)
+	if _, begun := im.binder.checks.LoadOrStore(key.code, wg); begun {
+		return
+	}
+	wg.Go(func() {
+		im.binder.indexed.Do(im.index)
+		if _, err := im.agree(key.code, im.binder.loads[key.code]); err != nil {
+			im.closure.Store(key, closureResult{err: c.refuse(err.Error())})
+		}
+	})
+}
 
 // bind returns the descriptor of the closures whose code begins at entry.
 func (im *Image) bind(entry uintptr) (uintptr, error) {
@@ -78,6 +100,9 @@ func (im *Image) loadsOf(target uintptr, s span) (found []uintptr) {
 	return found
 }
 
+// entryAlign is where functions may begin.
+const entryAlign = 16
+
 // index remembers, for all code, where it loads addresses of code.
 func (im *Image) index() {
 	im.binder.loads = make(map[uintptr][]uintptr)
@@ -86,7 +111,7 @@ func (im *Image) index() {
 			continue
 		}
 		im.eachLoad(s, func(at, loaded uintptr) {
-			if _, r := im.Locate(loaded); r == Text {
+			if loaded%entryAlign == 0 && im.region(loaded) == Text {
 				im.binder.loads[loaded] = append(im.binder.loads[loaded], at)
 			}
 		})

@@ -17,6 +17,8 @@ type Closure struct {
 	Static bool         // it captured nothing and lies in read-only data, where it can be found again
 	Type   reflect.Type // the compiler's struct { F uintptr; X0 …; X1 … }, for allocation; nil if Static
 	Fields []Field      // the captured variables; empty if Static
+
+	shapes bool // some of Fields have shapes for types
 }
 
 // Field is one captured variable, or a pointer to it if it was captured by reference.
@@ -64,7 +66,7 @@ func (im *Image) Closure(fv unsafe.Pointer) (*Closure, error) {
 	}
 	if r, ok := im.closure.Load(key); ok {
 		r := r.(closureResult)
-		if r.c == nil || r.c.Static || !r.c.generic() {
+		if r.c == nil || r.c.Static || !r.c.shapes {
 			return r.c, r.err
 		}
 		key.dict = max(r.c.dictionary(fv), noDictionary)
@@ -80,9 +82,15 @@ func (im *Image) Closure(fv unsafe.Pointer) (*Closure, error) {
 		return nil, err
 	}
 	c, err := im.describe(entry, region == ReadOnly)
-	im.closure.Store(key, closureResult{c, err})
-	if err != nil || c.Static || !c.generic() {
-		return c, err
+	r, known := im.closure.LoadOrStore(key, closureResult{c, err})
+	if known {
+		return im.Closure(fv)
+	}
+	if err == nil && !c.Static {
+		im.confirm(key, c)
+	}
+	if err != nil || c.Static || !c.shapes {
+		return r.(closureResult).c, err
 	}
 	return im.Closure(fv)
 }
@@ -91,6 +99,10 @@ func (im *Image) Closure(fv unsafe.Pointer) (*Closure, error) {
 func (im *Image) describe(entry uintptr, static bool) (*Closure, error) {
 	c := new(Closure)
 	f := runtime.FuncForPC(entry)
+	if f != nil && f.Entry() == entry && im.region(entry) != Text {
+		c.Name, c.File, c.Line = source(entry)
+		return nil, c.refuse("its code lies in a plugin, which a runner does not have: move it into the program itself")
+	}
 	if f == nil || f.Entry() != entry {
 		return nil, &RefusalError{Func: "?", Reason: "its code is not a Go function of this executable (a plugin?, cgo?, memory changed by unsafe?)"}
 	}
@@ -112,8 +124,9 @@ func (im *Image) describe(entry uintptr, static bool) (*Closure, error) {
 		f := c.Type.Field(i)
 		c.Fields = append(c.Fields, Field{Offset: f.Offset, Type: f.Type})
 	}
-	if n := len(c.Fields); n > 0 && c.hasShapes() {
+	if hasShape(c.Type) {
 		c.markDictionary()
+		c.shapes = c.generic()
 	}
 	return c, nil
 }
@@ -132,9 +145,6 @@ func source(entry uintptr) (name, file string, line int) {
 func (c *Closure) refuse(reason string) error {
 	return &RefusalError{Func: c.Name, File: c.File, Line: c.Line, Reason: reason}
 }
-
-// hasShapes says whether the compiler's descriptor names shapes instead of types.
-func (c *Closure) hasShapes() bool { return hasShape(c.Type) }
 
 // generic says whether c describes the closures of generic code for all dictionaries.
 func (c *Closure) generic() bool {
@@ -190,6 +200,7 @@ type binder struct {
 	selfTest sync.Once
 	broken   error // the self-test's verdict
 
+	checks  sync.Map // closure's code -> *sync.WaitGroup: the confirmation of what was found nearby
 	tracked sync.Map // entry of a function -> []binding: what track found in it
 
 	indexed sync.Once

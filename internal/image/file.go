@@ -104,6 +104,17 @@ func (p *fileProgram) readELF(r io.ReaderAt) error {
 	return nil
 }
 
+// complete says what is wrong with a file that lacks what Go's linker writes.
+func complete(f *elf.File) error {
+	switch {
+	case f.Section(".text") == nil:
+		return errPacked
+	case f.Section(".gopclntab") == nil && f.Section(".data.rel.ro.gopclntab") == nil:
+		return errNotThisFile
+	}
+	return nil
+}
+
 // regionOf says what kind of memory a section becomes.
 func regionOf(s *elf.Section) Region {
 	switch {

@@ -23,6 +23,7 @@ const maxDictionary = 4096
 func (im *Image) resolve(c *Closure, dict uintptr) (*Closure, error) {
 	types := im.dictionaryTypes(c, dict)
 	r := *c
+	r.shapes = false
 	r.Fields = append([]Field(nil), c.Fields...)
 	for i, f := range r.Fields {
 		if !hasShape(f.Type) {

@@ -19,6 +19,9 @@ func self() (*Image, error) {
 	if mach == nil {
 		return nil, unsupported()
 	}
+	if err := buildMode(); err != nil {
+		return nil, err
+	}
 	f, err := elf.Open(Path)
 	if err != nil {
 		return nil, fmt.Errorf("read this executable's headers: %w (is /proc mounted?)", err)
@@ -39,10 +42,10 @@ func self() (*Image, error) {
 			}
 		}
 	}
-	slices.SortFunc(im.ranges, func(a, b span) int { return int(int64(a.start) - int64(b.start)) })
-	if f.Section(".text") == nil || f.Section(".gopclntab") == nil && f.Section(".data.rel.ro.gopclntab") == nil {
-		return nil, errors.New("this executable has lost its section headers (a packer such as upx?): ship it unpacked; -ldflags=-s -w is fine")
+	if err := complete(f); err != nil {
+		return nil, err
 	}
+	slices.SortFunc(im.ranges, func(a, b span) int { return int(int64(a.start) - int64(b.start)) })
 	im.types = im.typesBegin()
 	id := goBuildID(f)
 	im.build = sync.OnceValue(func() string {

@@ -22,7 +22,7 @@ func (im *Image) proven() error {
 	im.binder.selfTest.Do(func() {
 		for i, p := range probes(7, "seven", [24]uint64{1}) {
 			c, err := im.describe(*(*uintptr)(p.fn), false)
-			if err == nil && c.generic() {
+			if err == nil && c.shapes {
 				c, err = im.resolve(c, c.dictionary(p.fn))
 			}
 			if err == nil {
