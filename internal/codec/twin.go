@@ -73,7 +73,9 @@ func (d *decoder) takeOwn() {
 		}
 		taken = true
 		for _, at := range t.refs {
-			*word(at) = unsafe.Add(t.own, uintptr(*word(at))-uintptr(t.copy)) // inside the object, as it was inside the copy
+			if off := uintptr(*word(at)) - uintptr(t.copy); off < t.plan.size { // or it was found to be a sentinel
+				*word(at) = unsafe.Add(t.own, off) // inside the object, as it was inside the copy
+			}
 		}
 	}
 	for i := range d.objects {

@@ -1,6 +1,9 @@
 package codec
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"testing"
 	"time"
 )
@@ -63,6 +66,9 @@ func TestResultsKnowOnlyUTC(t *testing.T) {
 	type result struct {
 		zone *time.Location
 		of   *colour
+	}
+	if err := cross(t, []error{io.EOF, fmt.Errorf("x: %w", io.EOF)}, Trusted); err[0] != io.EOF || !errors.Is(err[1], io.EOF) {
+		t.Errorf("sentinels are %v", err)
 	}
 	got := cross(t, result{time.UTC, red}, Untrusted)
 	if got.zone != time.UTC || got.of == red || got.of.name != "red" {
