@@ -22,7 +22,10 @@ const (
 	wayTimer   = "timers run in one process: make it inside the function"
 	wayTest    = "tests run in one process: use what it knows outside the function, or return an error"
 	wayLogger  = "a logger" + whyNotYet + "declare it: flame.PerProcess(\"log\", logger)"
-	wayReader  = "a reader or writer" + whyNotYet + "read it on the parent and capture the bytes, or open it inside the function"
+	wayStream  = "of what package io has only readers cross yet: hold it as an io.Reader or io.ReadCloser, or return what is to be written"
+	wayFile    = "a file is open in this process only: open it inside the function, or hold it as a reader: in := struct{ io.Reader }{file}"
+	wayShared  = whyLock + ": lock, wait and count where the function returns"
+	wayPool    = "a pool belongs to its parent: return what is to be called next, or open one inside the function"
 	wayContext = "a context belongs to this process: use the ctx that the function receives"
 	wayHandle  = "unique.Handle, weak.Pointer and hash seeds mean nothing in another process: capture the value itself"
 	wayUnsafe  = "what it points to is not known: capture a typed pointer"
@@ -30,33 +33,34 @@ const (
 
 // refusedTypes are types by package and name.
 var refusedTypes = map[string]string{
-	"context.Context":         wayContext,
-	"context.CancelFunc":      "it ends a context of this process: cancel the ctx given to the call",
-	"context.CancelCauseFunc": "it ends a context of this process: cancel the ctx given to the call",
-	"time.Timer":              wayTimer,
-	"time.Ticker":             wayTimer,
-	"os.File":                 "a file is open in this process only: open it inside the function",
-	"os.file":                 "a file is open in this process only: open it inside the function",
-	"os.Process":              whyHandle,
-	"os.Root":                 whyHandle,
-	"os/exec.Cmd":             whyHandle,
-	"net.Conn":                "a connection is open in this process only: dial inside the function",
-	"net.Listener":            "a listener is open in this process only: listen inside the function",
-	"net.conn":                "a connection is open in this process only: dial inside the function",
-	"net.TCPListener":         "a listener is open in this process only: listen inside the function",
-	"net.UnixListener":        "a listener is open in this process only: listen inside the function",
-	"net/http.ResponseWriter": "an http.ResponseWriter" + whyNotYet + "return what is to be written",
-	"net/http.Client":         "a client's connections belong to this process: make one inside the function, or PerProcess",
-	"testing.T":               wayTest,
-	"testing.B":               wayTest,
-	"testing.F":               wayTest,
-	"testing.TB":              wayTest,
-	"testing.M":               wayTest,
-	"log/slog.Logger":         wayLogger,
-	"log.Logger":              wayLogger,
-	"reflect.Value":           "it points into this process: capture the value itself",
-	"hash/maphash.Seed":       wayHandle,
-	"hash/maphash.Hash":       wayHandle,
+	"context.Context":                      wayContext,
+	"context.CancelFunc":                   "it ends a context of this process: cancel the ctx given to the call",
+	"context.CancelCauseFunc":              "it ends a context of this process: cancel the ctx given to the call",
+	"time.Timer":                           wayTimer,
+	"time.Ticker":                          wayTimer,
+	"os.File":                              wayFile,
+	"os.file":                              wayFile,
+	"os.Process":                           whyHandle,
+	"os.Root":                              whyHandle,
+	"os/exec.Cmd":                          whyHandle,
+	"net.Conn":                             "a connection is open in this process only: dial inside the function",
+	"net.Listener":                         "a listener is open in this process only: listen inside the function",
+	"net.conn":                             "a connection is open in this process only: dial inside the function",
+	"net.TCPListener":                      "a listener is open in this process only: listen inside the function",
+	"net.UnixListener":                     "a listener is open in this process only: listen inside the function",
+	"github.com/fleetinglambda/flame.Pool": wayPool,
+	"net/http.ResponseWriter":              "an http.ResponseWriter" + whyNotYet + "return what is to be written",
+	"net/http.Client":                      "a client's connections belong to this process: make one inside the function, or PerProcess",
+	"testing.T":                            wayTest,
+	"testing.B":                            wayTest,
+	"testing.F":                            wayTest,
+	"testing.TB":                           wayTest,
+	"testing.M":                            wayTest,
+	"log/slog.Logger":                      wayLogger,
+	"log.Logger":                           wayLogger,
+	"reflect.Value":                        "it points into this process: capture the value itself",
+	"hash/maphash.Seed":                    wayHandle,
+	"hash/maphash.Hash":                    wayHandle,
 }
 
 // refuse says why a variable of type t itself cannot cross; "" if it may, perhaps in part.
@@ -75,7 +79,7 @@ func refuse(t reflect.Type) string {
 		}
 	case reflect.Interface:
 		if isStream(t) {
-			return wayReader
+			return wayStream
 		}
 	case reflect.Struct:
 		return refuseStruct(t)

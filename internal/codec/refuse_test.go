@@ -41,7 +41,7 @@ func TestRefused_withPathAndWayOut(t *testing.T) {
 	}{
 		{new(chan int), "chan int", "capture and return a slice"},
 		{new(struct{ done <-chan struct{} }), ".done (<-chan struct {})", "cannot cross yet"},
-		{new([1]io.WriterAt), "[0] (io.WriterAt)", "read it on the parent"},
+		{new([1]io.WriterAt), "[0] (io.WriterAt)", "hold it as an io.Reader"},
 		{&file, "*os.File", "open it inside the function"},
 		{new(net.Conn), "net.Conn", "dial inside the function"},
 		{ptr(any(&net.TCPConn{})), "net.conn", "dial inside the function"},

@@ -150,6 +150,9 @@ func (r *registrations) advice(to unsafe.Pointer, p *plan, owner reflect.Type) s
 	if !p.refused.shared {
 		return p.refused.reason
 	}
+	if isLock(owner) {
+		return wayShared
+	}
 	name := strings.ToLower(owner.Name())
 	if name == "" {
 		name = "it"
