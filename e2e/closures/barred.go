@@ -32,6 +32,7 @@ func barred() []refusal {
 		return []reflect.Value{reflect.ValueOf(word)}
 	}).Interface().(func() string)
 	once := sync.OnceValue(func() string { return word })
+	stranger := &server{name: "stranger"}
 	replace := strings.NewReplacer("p", "q").Replace
 	return []refusal{
 		{shape{"channel of functions", func() string { return fmt.Sprint(cap(functions)) }}, "chan"},
@@ -45,6 +46,11 @@ func barred() []refusal {
 		{shape{"reflect.MakeFunc", func() string { return made() }}, "reflect"},
 		{shape{"sync.OnceValue", once}, "sync"},
 		{shape{"method value of a struct with a lock", func() string { return replace("p") }}, "sync.Once"},
+		{shape{"generic, struct with a mutex", holdOut(locked)}, "PerProcess"},
+		{shape{"generic, slice of structs with a mutex", holdOut([]*guarded{locked})}, "PerProcess"},
+		{shape{"generic, channel", holdOut(plain)}, "chan"},
+		{shape{"generic, file in an interface", holdOut(any(file))}, "File"},
+		{shape{"a server that is not the one of this process", func() string { return stranger.name }}, "PerProcess"},
 		{shape{"generic, two pointers of one shape", field(&point{7, 8, "pt"}, func(p *point) *int { return &p.X })}, "*int or *main.point"},
 		{shape{"generic, array by reference", holdOut([50]int{49: 50})}, "type parameters"},
 	}

@@ -18,11 +18,12 @@ import (
 
 var (
 	proof = flag.Bool("proof", false, "build the program in every way, not only in the quick ones")
-	page  = flag.String("page", "", "write the table of results into this file, between its markers")
+	docs  = flag.String("page", "", "write the table of results into this file, between its markers")
 )
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	declare()
 	flame.ServeIfRunner()
 	os.Exit(m.Run())
 }
@@ -40,7 +41,7 @@ func modes() []mode {
 	return []mode{
 		{name: "plain", quick: true},
 		{name: "-race", flags: []string{"-race"}, env: []string{"CGO_ENABLED=1"}, quick: true, needs: compiler},
-		{name: "-N -l", flags: []string{"-gcflags=all=-N -l"}, quick: true},
+		{name: "-N -l", flags: []string{"-gcflags=all=-N -l"}},
 		{name: "-l", flags: []string{"-gcflags=all=-l"}},
 		{name: "-s -w", flags: []string{"-ldflags=-s -w"}, quick: true},
 		{name: "PIE", flags: []string{"-buildmode=pie"}, quick: true},
@@ -55,7 +56,7 @@ func modes() []mode {
 		{name: "CGO_ENABLED=1", env: []string{"CGO_ENABLED=1"}, needs: compiler},
 		{name: "arm64", env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, needs: emulator},
 		{name: "arm64 -N -l", flags: []string{"-gcflags=all=-N -l"}, env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, needs: emulator},
-		{name: "arm64 PIE -s -w", flags: []string{"-buildmode=pie", "-ldflags=-s -w"}, env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, needs: emulator},
+		{name: "arm64 PIE -s -w", flags: []string{"-buildmode=pie", "-ldflags=-s -w"}, env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, needs: arm64Loader},
 	}
 }
 
@@ -93,12 +94,15 @@ func TestN01_ShapesCrossInEveryMode(t *testing.T) {
 			}
 			if strings.HasPrefix(m.name, "arm64") {
 				cmd = exec.CommandContext(t.Context(), "qemu-aarch64", program)
-				cmd.Env = append(os.Environ(), "CLOSURES_EMULATOR=qemu-aarch64")
+				cmd.Env = append(os.Environ(), "CLOSURES_EMULATOR=qemu-aarch64", "QEMU_LD_PREFIX="+arm64Root)
 			}
 			results.check(t, m.name, cmd)
 		})
 	}
 	t.Run("go run", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("not with -short: it links the program once more")
+		}
 		results.check(t, "go run", exec.CommandContext(t.Context(), "go", "run", "."))
 	})
 	t.Run("go test", func(t *testing.T) { // this very binary is the program
@@ -113,8 +117,8 @@ func TestN01_ShapesCrossInEveryMode(t *testing.T) {
 		ok := compare(pool, func(s string) { out.WriteString(s + "\n") })
 		results.read(t, "go test", out.String(), ok)
 	})
-	if *page != "" && !t.Failed() {
-		results.write(t, *page)
+	if *docs != "" && !t.Failed() {
+		results.write(t, *docs)
 	}
 }
 
@@ -154,6 +158,17 @@ func emulator(*testing.T) string {
 		return "no emulator of arm64: apt-get install qemu-user"
 	}
 	return ""
+}
+
+// arm64Root is where Debian puts the libraries of arm64 on another processor.
+const arm64Root = "/usr/aarch64-linux-gnu"
+
+// arm64Loader asks for the program that loads programs that may lie anywhere.
+func arm64Loader(t *testing.T) string {
+	if _, err := os.Stat(arm64Root + "/lib/ld-linux-aarch64.so.1"); err != nil {
+		return "no loader of programs for arm64: apt-get install libc6-arm64-cross"
+	}
+	return emulator(t)
 }
 
 func v3(t *testing.T) string {

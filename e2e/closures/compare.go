@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -89,12 +90,8 @@ var kept [][]byte
 // litter frees what nothing refers to and writes over it.
 func litter() {
 	runtime.GC()
-	for i := range 2000 {
-		b := make([]byte, 8+i%512)
-		for j := range b {
-			b[j] = 0xdb
-		}
-		kept = append(kept, b)
+	for i := range 1000 {
+		kept = append(kept, bytes.Repeat([]byte{0xdb}, 8+7*i%512))
 	}
 	kept = nil
 	runtime.GC()

@@ -20,6 +20,7 @@ import (
 )
 
 func main() {
+	declare()
 	flame.ServeIfRunner()
 	ok, err := run()
 	if err != nil {

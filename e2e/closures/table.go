@@ -31,6 +31,7 @@ func kinds() []kind {
 		{"by hand: control flow", slices.Concat(controls(), loops(), branches())},
 		{"by hand: values of packages", slices.Concat(libraries(), users(), values())},
 		{"by hand: errors", errorShapes()},
+		{"by hand: per process", perProcess()},
 	}
 	for _, c := range made.All() {
 		i := slices.IndexFunc(all, func(k kind) bool { return k.name == c.Kind })

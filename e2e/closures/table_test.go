@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fleetinglambda/flame/e2e/page"
 )
 
 // table holds what the program has said in each mode.
@@ -16,6 +17,7 @@ type result struct {
 	kinds   []string // in their order
 	figures map[string]string
 	refused []string
+	barred  []string
 }
 
 // read reads what the program said.
@@ -29,6 +31,8 @@ func (r table) read(t *testing.T, mode, out string, ok bool) {
 			t.Error(line)
 		case strings.HasPrefix(line, "refused "):
 			res.refused = append(res.refused, line)
+		case strings.HasPrefix(line, "barred "):
+			res.barred = append(res.barred, line)
 		case strings.HasPrefix(line, "kind\t"):
 			f := strings.Split(line, "\t")
 			res.kinds = append(res.kinds, f[1])
@@ -46,7 +50,7 @@ func (r table) read(t *testing.T, mode, out string, ok bool) {
 }
 
 // write puts the table and the refusals between the markers of a page.
-func (r table) write(t *testing.T, page string) {
+func (r table) write(t *testing.T, file string) {
 	t.Helper()
 	var names []string
 	for _, m := range modes() {
@@ -56,7 +60,7 @@ func (r table) write(t *testing.T, page string) {
 	}
 	names = append(names, "go run", "go test")
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n| kind of capture | %s |\n|---|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)))
+	fmt.Fprintf(&b, "| kind of capture | %s |\n|---|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)))
 	for _, k := range r["go test"].kinds {
 		fmt.Fprintf(&b, "| %s |", k)
 		for _, n := range names {
@@ -67,22 +71,28 @@ func (r table) write(t *testing.T, page string) {
 	refused := make(map[string]bool)
 	for _, res := range r {
 		for _, line := range res.refused {
-			name, reason, _ := strings.Cut(strings.TrimPrefix(line, "refused "), ": flame: cannot cross: ")
-			refused[fmt.Sprintf("- %s: …%s", name, reason[strings.LastIndex(reason, "): ")+2:])] = true
+			refused[reason(line)] = true
 		}
 	}
-	fmt.Fprintf(&b, "\nRefused, in any of these:\n\n%s\n\n", strings.Join(slices.Sorted(maps.Keys(refused)), "\n"))
-	const begin, end = "<!-- begin: make proof -->", "<!-- end: make proof -->"
-	text, err := os.ReadFile(page)
-	if err != nil {
+	fmt.Fprintf(&b, "\nRefused in at least one of these ways, though they might cross:\n\n%s\n", strings.Join(slices.Sorted(maps.Keys(refused)), "\n"))
+	fmt.Fprint(&b, "\nRefused in all of them, as it has to be:\n\n")
+	for _, line := range r["go test"].barred {
+		fmt.Fprintln(&b, reason(line))
+	}
+	if err := page.Fill(file, "make proof", b.String()); err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no markers %s and %s", page, begin, end)
+}
+
+// reason makes an item of a list of what the program says about a closure that is refused: its name, and the last
+// part of the error.
+func reason(line string) string {
+	_, line, _ = strings.Cut(line, " ")
+	name, why, _ := strings.Cut(line, ": flame: cannot cross: ")
+	for _, last := range []string{" → ", "captured ", "): "} {
+		if i := strings.LastIndex(why, last); i >= 0 {
+			why = why[i+len(last):]
+		}
 	}
-	if err := os.WriteFile(page, []byte(before+begin+"\n"+b.String()+end+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return "- " + name + ": " + why
 }
