@@ -49,10 +49,10 @@ func SurveyFile(path string) (*Survey, error) {
 func (p *fileProgram) survey() (*Survey, error) {
 	s := &Survey{Layouts: make(map[string]string)}
 	descs, clash := make(map[uintptr]uintptr), make(map[uintptr]bool)
-	for _, entry := range p.makers() {
+	for entry, named := range p.makers() {
 		m := track(p, entry)
 		_, name := p.function(entry)
-		s.count(m, name, entry)
+		s.count(m, name, named)
 		for _, b := range m.bound {
 			if d, ok := descs[b.code]; ok && d != b.desc {
 				clash[b.code] = true
@@ -75,27 +75,29 @@ func (p *fileProgram) survey() (*Survey, error) {
 	return s, nil
 }
 
-// count adds the sites of one function.
-func (s *Survey) count(m makers, name string, entry uintptr) {
-	switch {
-	case !m.read:
-		s.Sites++
-		s.Unbound = append(s.Unbound, Unbound{name, uint64(entry), reasonUnread})
-	case len(m.sites) == 0:
-		s.Sites++
-		s.Unbound = append(s.Unbound, Unbound{name, uint64(entry), reasonNoCall})
-	}
+// count adds the sites of one function, which names these descriptors.
+func (s *Survey) count(m makers, name string, named map[uintptr]uintptr) {
 	for at, bound := range m.sites {
+		delete(named, at.desc)
 		if s.Sites++; bound {
 			s.Bound++
 		} else {
 			s.Unbound = append(s.Unbound, Unbound{name, uint64(at.pc), reasonLost})
 		}
 	}
+	reason := reasonNoCall
+	if !m.read {
+		reason = reasonUnread
+	}
+	for _, pc := range named {
+		s.Sites++
+		s.Unbound = append(s.Unbound, Unbound{name, uint64(pc), reason})
+	}
 }
 
-// makers returns the functions that load the address of the descriptor of a closure.
-func (p *fileProgram) makers() (entries []uintptr) {
+// makers returns the functions that load addresses of descriptors of closures: which ones, and where.
+func (p *fileProgram) makers() map[uintptr]map[uintptr]uintptr {
+	found := make(map[uintptr]map[uintptr]uintptr)
 	known := make(map[uintptr]bool)
 	for _, c := range p.chunks {
 		if c.region != Text {
@@ -107,13 +109,17 @@ func (p *fileProgram) makers() (entries []uintptr) {
 				is = isClosure(p, loaded)
 				known[loaded] = is
 			}
-			if entry, _ := p.function(at); is && entry != 0 {
-				entries = append(entries, entry)
+			entry, _ := p.function(at)
+			if !is || entry == 0 {
+				return
 			}
+			if found[entry] == nil {
+				found[entry] = make(map[uintptr]uintptr)
+			}
+			found[entry][loaded] = at
 		})
 	}
-	slices.Sort(entries)
-	return slices.Compact(entries)
+	return found
 }
 
 // layout tells the fields of a closure descriptor.
