@@ -36,6 +36,7 @@ type decoder struct {
 	errors    []*error // to be checked
 	entered   []entered
 	twins     []twin
+	stock     stock
 	owed      int // least bytes that the objects so far take in the rest of the message
 }
 
@@ -278,6 +279,8 @@ func (d *decoder) copied(o *object, first bool, root *plan, base unsafe.Pointer)
 	case o.plan.flat && o.plan.checks == nil && o.n > cloned/max(int(o.plan.size), 1):
 		o.base = d.clone(o.plan.size * uintptr(o.n))
 		return
+	case o.n == 1:
+		o.base = d.stock.one(o.plan)
 	default:
 		o.base = o.plan.allocate(o.n)
 	}

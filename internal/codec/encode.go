@@ -35,6 +35,7 @@ type region struct {
 	from   int32
 	leader int32 // the region whose object this one is in; itself if it is the object
 	object int32 // the leader's number in the message
+	refs   int32 // where in the encoder's refs its own begin, plus 1; 0 unknown
 	kind   regionKind
 }
 
@@ -77,6 +78,8 @@ type encoder struct {
 	types   []*plan
 	typeIDs map[*plan]int
 	layouts []*plan
+	refs    []int32 // the regions that pointers and slices lead to, in the order in which they were met
+	next    int     // in refs, for the pointer that is written next; -1 unknown
 	order   []spot
 	dealt   []spot // for sort
 	texts   []text
@@ -132,7 +135,7 @@ func (e *encoder) release() {
 	e.index.reset()
 	*e = encoder{
 		regions: e.regions[:0], index: e.index, work: e.work[:0], types: e.types[:0], typeIDs: e.typeIDs,
-		layouts: e.layouts[:0], order: e.order[:0], dealt: e.dealt[:0], texts: e.texts[:0],
+		layouts: e.layouts[:0], refs: e.refs[:0], order: e.order[:0], dealt: e.dealt[:0], texts: e.texts[:0],
 	}
 	encoders().Put(e)
 }
@@ -158,6 +161,9 @@ func (e *encoder) collect(base unsafe.Pointer, p *plan) {
 		if r.kind == kindClosure {
 			e.scanOne(r.whole, r.addr, s.region)
 			continue
+		}
+		if s.from == 0 {
+			r.refs = int32(len(e.refs)) + 1
 		}
 		e.scan(r.plan, r.addr, s.from, s.to, s.region)
 	}
@@ -286,7 +292,7 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 	if p.typ == locationType {
 		prepareLocal(to)
 	}
-	e.region(region{addr: to, plan: p, count: 1, reach: 1, from: in, at: e.offset(in, at)})
+	e.refs = append(e.refs, e.region(region{addr: to, plan: p, count: 1, reach: 1, from: in, at: e.offset(in, at)}))
 }
 
 // refusePointer looks for another way than to copy what cannot be copied.
@@ -312,7 +318,7 @@ func (e *encoder) slice(s *sliceHeader, p *plan, in int32, at unsafe.Pointer) {
 	if s.len == 0 || p.size == 0 {
 		return
 	}
-	e.region(region{addr: s.data, plan: p, count: s.len, reach: s.cap, from: in, at: e.offset(in, at), kind: kindMany})
+	e.refs = append(e.refs, e.region(region{addr: s.data, plan: p, count: s.len, reach: s.cap, from: in, at: e.offset(in, at), kind: kindMany}))
 }
 
 func (e *encoder) face(o *op, at unsafe.Pointer, in int32) {

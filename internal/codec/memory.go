@@ -46,6 +46,40 @@ func (p *plan) allocate(n int) unsafe.Pointer {
 	return reflect.MakeSlice(p.sliceType, n, n).UnsafePointer()
 }
 
+const (
+	// slab is how many variables of one type are allocated at once when a message has many of them. All are kept as long as
+	// one is.
+	slab = 8
+	// slabSize is up to which size variables are worth it.
+	slabSize = 128
+)
+
+// stock is what is left of a slab.
+type stock struct {
+	plan *plan
+	next unsafe.Pointer
+	left int
+	run  int // how many variables of the type have come one after the other
+}
+
+// one allocates one variable.
+func (s *stock) one(p *plan) unsafe.Pointer {
+	if s.plan != p {
+		*s = stock{plan: p}
+	}
+	if s.run++; s.run <= slab || p.size > slabSize || p.size == 0 {
+		return p.allocate(1)
+	}
+	if s.left == 0 {
+		s.next, s.left = p.allocate(slab), slab
+	}
+	at := s.next
+	if s.left--; s.left > 0 {
+		s.next = unsafe.Add(at, p.size) // the next variable of the slab
+	}
+	return at
+}
+
 // holds says whether among n variables of type t in a row there are m of type want in a row, at an offset.
 func holds(t reflect.Type, n int, off uintptr, want reflect.Type, m int) bool {
 	size := t.Size()

@@ -183,9 +183,13 @@ func (e *encoder) ref(i int32, shift uintptr) {
 
 // contents writes what is in an object.
 func (e *encoder) contents(r *region) {
+	e.next = -1
 	switch r.kind {
 	case kindOne, kindMany:
 		if !r.whole.flat {
+			if r.whole == r.plan {
+				e.next = int(r.refs) - 1
+			}
 			e.variables(r.whole, r.addr, r.count)
 		}
 	case kindClosure:
@@ -260,11 +264,26 @@ func (e *encoder) variable(p *plan, base unsafe.Pointer) {
 }
 
 func (e *encoder) writePointer(to unsafe.Pointer, p *plan) {
-	if p.size == 0 && to != nil && e.find(to, p) < 0 {
+	switch {
+	case to == nil:
+		e.uint(tagNil)
+	case p.size == 0 && e.find(to, p) < 0:
 		e.uint(tagEmpty)
-		return
+	default:
+		e.refer(e.met(to, p))
 	}
-	e.writeReference(to, p)
+}
+
+// met returns the region at an address. Mostly it is the next of those that were met when what is written was looked at.
+func (e *encoder) met(to unsafe.Pointer, p *plan) int32 {
+	if e.next >= 0 && e.next < len(e.refs) {
+		i := e.refs[e.next]
+		if r := &e.regions[i]; r.addr == to && r.plan == p {
+			e.next++
+			return i
+		}
+	}
+	return e.find(to, p)
 }
 
 // writeReference refers to the region at an address.
@@ -273,7 +292,11 @@ func (e *encoder) writeReference(to unsafe.Pointer, p *plan) {
 		e.uint(tagNil)
 		return
 	}
-	i := e.find(to, p)
+	e.refer(e.find(to, p))
+}
+
+// refer refers to a region, if there is one.
+func (e *encoder) refer(i int32) {
 	if i < 0 {
 		e.changed()
 		return
@@ -298,7 +321,7 @@ func (e *encoder) writeSlice(s *sliceHeader, p *plan) {
 		e.uint(uint64(s.len))
 		return
 	}
-	i := e.find(s.data, p)
+	i := e.met(s.data, p)
 	if i < 0 {
 		e.changed()
 		return
