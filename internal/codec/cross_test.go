@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -38,6 +39,9 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// nameOf finds the names of functions, which depend on what the compiler inlines.
+var nameOf = regexp.MustCompile(`func \S+ \(`)
+
 // said is what a refusal says after the name of the function.
 func said(t *testing.T, err error) string {
 	t.Helper()
@@ -46,7 +50,7 @@ func said(t *testing.T, err error) string {
 		t.Fatalf("%v is no *SendError", err)
 	}
 	_, captured, _ := strings.Cut(refused.Path, ": ")
-	return captured + ": " + refused.Reason
+	return nameOf.ReplaceAllString(captured, "func (") + ": " + refused.Reason
 }
 
 // comments returns the comments of a file by their last lines.

@@ -82,7 +82,7 @@ func (r *rows) shared() {
 	r.add(func() any { return none == nil })
 	// refused: captured atomic.Int64: it is for goroutines of one process: leave it out of what the function captures
 	r.add(func() any { return value.db == nil })
-	// refused: captured func() int → func github.com/fleetinglambda/flame/testdata/cross.(*rows).shared.OnceValue[...].func21 (oncefunc.go:57): captured *struct { f func() int; once sync.Once; valid bool; p interface {}; result int }: its type is made of type parameters and stands nowhere in the program: pass it through a function that is not generic
+	// refused: captured func() int → func (oncefunc.go:57): captured *struct { f func() int; once sync.Once; valid bool; p interface {}; result int }: its type is made of type parameters and stands nowhere in the program: pass it through a function that is not generic
 	r.add(func() any { return onceValue() })
 	// refused: captured *template.Template → .nameSpace (*template.nameSpace) → .mu (sync.Mutex): it has a sync.Mutex, so goroutines of this process share it: if every process has its own, declare that in main for the *template.Template: flame.PerProcess("template", t)
 	r.add(func() any { return page.Name() })
@@ -190,6 +190,6 @@ func (r *rows) unsafe() {
 	r.add(func() any { return random.Int() })
 	// refused: captured interface {} → (*struct { A *int }): the type was made at run time by reflect: use a type that the program declares
 	r.add(func() any { return made })
-	// refused: captured func() → func reflect.makeFuncStub (asm_amd64.s:28): where the program makes this closure was not found, so what it captured is not known: move the code into a top-level function or a method and pass what it needs
+	// refused: captured func() → func (asm_amd64.s:28): where the program makes this closure was not found, so what it captured is not known: move the code into a top-level function or a method and pass what it needs
 	r.add(func() any { stub(); return nil })
 }
