@@ -17,8 +17,8 @@ type refusal struct {
 }
 
 type guarded struct {
-	mu sync.Mutex
-	n  int
+	sync.Mutex
+	n int
 }
 
 func barred() []refusal {
@@ -38,8 +38,8 @@ func barred() []refusal {
 		{shape{"channel of functions", func() string { return fmt.Sprint(cap(functions)) }}, "chan"},
 		{shape{"channel", func() string { return fmt.Sprint(cap(plain)) }}, "chan"},
 		{shape{"struct with a mutex", func() string { return fmt.Sprint(locked.n) }}, "PerProcess"},
-		{shape{"atomic", func() string { return fmt.Sprint(counter.Load()) }}, "PerProcess"},
-		{shape{"sync.WaitGroup", func() string { wg.Wait(); return "waited" }}, "PerProcess"},
+		{shape{"atomic", func() string { return fmt.Sprint(counter.Load()) }}, "goroutines"},
+		{shape{"sync.WaitGroup", func() string { wg.Wait(); return "waited" }}, "goroutines"},
 		{shape{"file", func() string { return file.Name() }}, "File"},
 		{shape{"unsafe.Pointer", func() string { return fmt.Sprint(raw == nil) }}, "unsafe.Pointer"},
 		{shape{"context.CancelFunc", func() string { cancel(); return "cancelled" }}, "context"},

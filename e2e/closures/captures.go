@@ -171,11 +171,13 @@ func (a action) show() string  { return a(3) }
 func (l lights) show() string  { return fmt.Sprint(l[1]) }
 
 // deep has its methods from the innermost.
-type deep struct{ *middle }
-type middle struct {
-	point
-	named
-}
+type (
+	deep   struct{ *middle }
+	middle struct {
+		point
+		named
+	}
+)
 
 func (m *middle) own() string { return m.name + m.named.sum() }
 

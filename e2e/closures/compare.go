@@ -90,9 +90,8 @@ var kept [][]byte
 // litter frees what nothing refers to and writes over it.
 func litter() {
 	runtime.GC()
-	for i := range 1000 {
+	for i := range 500 {
 		kept = append(kept, bytes.Repeat([]byte{0xdb}, 8+7*i%512))
 	}
 	kept = nil
-	runtime.GC()
 }

@@ -107,7 +107,7 @@ func genericShapes() []shape {
 	up := above[string, *other]{*strs, &other{"o", 1}}
 	squares := mapped(slices.Values([]int{1, 2, 3}), func(i int) string { return fmt.Sprint(i * i) })
 	make3 := fresh[point](3)
-	var alias sequence[string] = []string{"al", "ias"}
+	alias := sequence[string]{"al", "ias"}
 	return []shape{
 		{"generic method value", strs.each},
 		{"generic method value of pointers", points.each},

@@ -87,7 +87,7 @@ func values() []shape {
 	return []shape{
 		{"container/list", func() string { return fmt.Sprint(l.Len(), l.Front().Value, l.Back().Value) }},
 		{"netip", func() string { return fmt.Sprint(addr, prefix, addr == netip.MustParseAddr("fe80::1%eth0")) }},
-		{"random numbers", func() string { r := *random; return fmt.Sprint(r.IntN(1) + 1) }},
+		{"random numbers", func() string { r := *random; return fmt.Sprint(r.IntN(1000)) }},
 		{"http.Header and url.Values", func() string { return fmt.Sprint(header.Get("a"), query.Encode()) }},
 		{"big.Rat and big.Float", func() string { return fmt.Sprint(ratio, pi) }},
 		{"image", func() string { return fmt.Sprint(picture.At(1, 1), picture.Bounds()) }},

@@ -38,7 +38,10 @@ func TestPackageLevelPointersStayWhatTheyAre(t *testing.T) {
 		changed *colour
 	}
 	v := palette{
-		red, crimson, map[string]*colour{"r": red}, map[*colour]string{crimson: "c"}, red, &held.inner, &red.name,
+		red, crimson,
+		map[string]*colour{"r": red},
+		map[*colour]string{crimson: "c"},
+		red, &held.inner, &red.name,
 		time.UTC, time.Unix(0, 0).UTC(), changed,
 	}
 	msg, err := Encode(&v, Options{})

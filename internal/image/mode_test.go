@@ -14,8 +14,13 @@ import (
 
 func TestWaysToBuildThatCannotCrossAreRefusedByName(t *testing.T) {
 	for _, s := range []debug.BuildSetting{
-		{Key: "-buildmode", Value: "plugin"}, {Key: "-buildmode", Value: "shared"}, {Key: "-buildmode", Value: "c-shared"},
-		{Key: "-buildmode", Value: "c-archive"}, {Key: "-linkshared", Value: "true"}, {Key: "-asan", Value: "true"}, {Key: "-msan", Value: "true"},
+		{Key: "-buildmode", Value: "plugin"},
+		{Key: "-buildmode", Value: "shared"},
+		{Key: "-buildmode", Value: "c-shared"},
+		{Key: "-buildmode", Value: "c-archive"},
+		{Key: "-linkshared", Value: "true"},
+		{Key: "-asan", Value: "true"},
+		{Key: "-msan", Value: "true"},
 	} {
 		err := refusedMode([]debug.BuildSetting{{Key: "CGO_ENABLED", Value: "1"}, s})
 		if err == nil || !strings.Contains(err.Error(), s.Key) || !strings.Contains(err.Error(), ": build ") {

@@ -77,7 +77,9 @@ func TestExecutablesOfOtherPlatformsAreUnderstood(t *testing.T) {
 		}{
 			{"linux/amd64", []string{"-ldflags=-s -w"}},
 			{"linux/arm64", []string{"-ldflags=-s -w", "-buildmode=pie"}},
-			{"darwin/arm64", []string{"-ldflags=-s -w"}}, {"darwin/amd64", nil}, {"windows/amd64", []string{"-ldflags=-s -w"}},
+			{"darwin/arm64", []string{"-ldflags=-s -w"}},
+			{"darwin/amd64", nil},
+			{"windows/amd64", []string{"-ldflags=-s -w"}},
 		}...)
 	}
 	for _, b := range builds {
