@@ -24,6 +24,7 @@ type Pool struct {
 	parent string
 	pool   *pool.Pool
 	wg     sync.WaitGroup // deliveries of what functions have logged
+	warned sync.Map       // by warning: those that were given
 }
 
 // Open opens a pool and boots its Min runners, up to ten at a time, before it returns. It fails with the cause if one

@@ -15,6 +15,7 @@ import (
 type sending struct {
 	call     pool.Call
 	desk     lend.Desk
+	pool     *Pool
 	crossing runner.Function
 	given    context.Context // by the caller; nil if it is the one that the call ends with
 }
@@ -26,7 +27,7 @@ func (p *Pool) do(ctx context.Context, f sendable, result any, opts []Option) er
 		return err
 	}
 	c.call.Encode = func() ([][]byte, error) {
-		return codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Lender: &c.desk})
+		return codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Lender: &c.desk, Notice: c})
 	}
 	err := p.pool.Do(ctx, &c.call)
 	c.desk.Close()
@@ -41,7 +42,7 @@ func (p *Pool) start(ctx context.Context, c *sending, f sendable, opts []Option)
 	if err := p.prepare(ctx, c, f, opts); err != nil {
 		return err
 	}
-	msg, err := codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true, Lender: &c.desk})
+	msg, err := codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true, Lender: &c.desk, Notice: c})
 	if err == nil {
 		c.call.Encode = func() ([][]byte, error) { return msg, nil }
 		err = p.pool.Start(ctx, &c.call)
@@ -71,7 +72,7 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 	if err := codec.CheckType(f.result()); err != nil {
 		return atRim(p.config.Name, err)
 	}
-	c.crossing = f
+	c.pool, c.crossing = p, f
 	c.desk.Context, c.desk.Owner = ctx, owner{p}
 	if c.given != nil {
 		c.desk.Context = c.given
@@ -84,7 +85,35 @@ func (p *Pool) read(c *pool.Call, err error, result any) error {
 	if err != nil {
 		return atRim(p.config.Name, err)
 	}
-	return readAnswer(c.Reply, c.Runner, result)
+	changed, answer, err := runner.Remark(c.Reply)
+	if err != nil {
+		return badAnswer(c.Runner, err)
+	}
+	if changed != "" && p.first(c, "changed") {
+		p.config.Logger.Warn("flame: what a function changed of its captured variables stays on the runner: return what should come back",
+			"pool", p.config.Name, "changed", changed)
+	}
+	return readAnswer(answer, c.Runner, result)
+}
+
+// Large warns that a message is large.
+func (c *sending) Large(size, path, part string) {
+	if p := c.pool; p.first(&c.call, "large") {
+		p.config.Logger.Warn("flame: a function carries much: is all of it needed there?",
+			"pool", p.config.Name, "size", size, "largest", path, "part", part)
+	}
+}
+
+// first says whether a warning is the first of its kind about a call's function.
+func (p *Pool) first(c *pool.Call, kind string) bool {
+	_, given := p.warned.LoadOrStore(warning{c.Key, kind}, true)
+	return !given
+}
+
+// warning is something that a pool warns about once.
+type warning struct {
+	key  uint64 // of the function, see pool.Call
+	kind string
 }
 
 // owner runs what the desks of a pool's calls do besides.

@@ -89,7 +89,7 @@ func (r table) write(t *testing.T, file string) {
 func reason(line string) string {
 	_, line, _ = strings.Cut(line, " ")
 	name, why, _ := strings.Cut(line, ": flame: cannot cross: ")
-	for _, last := range []string{" → ", "captured ", "): "} {
+	for _, last := range []string{" → ", ": captured ", "): "} {
 		if i := strings.LastIndex(why, last); i >= 0 {
 			why = why[i+len(last):]
 		}

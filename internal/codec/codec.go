@@ -30,7 +30,18 @@ type Options struct {
 	Limit    int64  // the most bytes a message may have; 0 means 1 GiB
 	Snapshot bool   // the message shares no memory with the value
 	Lender   Lender // keeps what the message lends; without one it may lend nothing
+
+	Notice Notice // is told if the message is large; may be nil
 }
+
+// Notice is told of a message that has NoticeFrom bytes or more.
+type Notice interface {
+	// Large gets the message's size, and the path and the size of its largest part, as people read them.
+	Large(size, path, part string)
+}
+
+// NoticeFrom is from how many bytes on a message is large: 16 MiB.
+const NoticeFrom = 16 << 20
 
 func (o Options) limit() int64 {
 	if o.Limit <= 0 {
@@ -113,6 +124,10 @@ func Decode(data []byte, ptr any, trust Trust) error {
 }
 
 func decode(data []byte, ptr any, trust Trust, b Borrower) error {
+	return decodeWatched(data, ptr, trust, b, nil)
+}
+
+func decodeWatched(data []byte, ptr any, trust Trust, b Borrower, w *Watched) error {
 	im, err := image.Self()
 	if err != nil {
 		return err
@@ -124,7 +139,14 @@ func decode(data []byte, ptr any, trust Trust, b Borrower) error {
 	d := newDecoder(im, data, trust)
 	defer d.release()
 	d.borrower = b
-	return d.decode(planOf(t.Elem()), base)
+	err = d.decode(planOf(t.Elem()), base)
+	if w != nil {
+		*w = Watched{}
+		if err == nil {
+			d.watch(w)
+		}
+	}
+	return err
 }
 
 // pointerIn takes a pointer out of an interface; nil if there is none.

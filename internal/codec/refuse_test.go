@@ -105,7 +105,7 @@ func TestN18_tooLargeNamesTheLargestPart(t *testing.T) {
 		cache []byte
 	}{"n", make([]byte, 5000)}
 	_, err := Encode(&v, Options{Limit: 1000})
-	if err == nil || !strings.Contains(err.Error(), ".cache ([]uint8)") || !strings.Contains(err.Error(), "limit is 1000; this part alone has 5000") {
+	if err == nil || !strings.Contains(err.Error(), ".cache ([]uint8)") || !strings.Contains(err.Error(), "limit is 1.0 kB; this part alone has 5.0 kB") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Encode(&v, Options{Limit: 6000}); err != nil {

@@ -2,7 +2,6 @@ package codec
 
 import (
 	"encoding/binary"
-	"fmt"
 	"unsafe"
 )
 
@@ -62,14 +61,10 @@ func (e *encoder) write(o Options) (Message, error) {
 	e.parts = append(e.parts, e.out)
 	if n := e.parts.Size(); e.err == nil && n > o.limit() {
 		e.tooLarge(o, n)
+	} else if e.err == nil && n >= NoticeFrom && o.Notice != nil {
+		o.Notice.Large(humanBytes(n), joinSteps(e.steps(e.biggest.from, e.biggest.where)), humanBytes(e.biggest.size))
 	}
 	return e.parts, e.err
-}
-
-func (e *encoder) tooLarge(o Options, n int64) {
-	e.err = e.sendError(e.biggest.from, e.biggest.where, nil, fmt.Sprintf(
-		"the message would have %d bytes, the limit is %d; this part alone has %d: capture less, or raise the message limit",
-		n, o.limit(), e.biggest.size))
 }
 
 // room guesses the message's length, without what is not copied.

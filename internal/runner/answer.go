@@ -3,6 +3,7 @@ package runner
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -30,6 +31,33 @@ const (
 	Unsendable Outcome = 6 // why its result cannot cross, a codec.SendError
 )
 
+// remarked is added to the outcome if a Remark follows it.
+const remarked Outcome = 0x80
+
+// Remark takes the remark out of an answer: what has changed of what the function captured, or "". The answer may be
+// any bytes.
+func Remark(answer []byte) (remark string, rest []byte, err error) {
+	if len(answer) == 0 || Outcome(answer[0])&remarked == 0 {
+		return "", answer, nil
+	}
+	size, n := binary.Uvarint(answer[1:])
+	if n <= 0 || size > maxText || uint64(len(answer)-1-n) < size {
+		return "", nil, errors.New("its remark is cut off")
+	}
+	end := n + int(size) // of the remark; the byte there makes room for the outcome
+	remark = string(answer[1+n : 1+end])
+	rest = answer[end:]
+	rest[0] = answer[0] &^ byte(remarked)
+	return remark, rest, nil
+}
+
+// withRemark adds a remark to an answer.
+func withRemark(remark string, answer [][]byte) [][]byte {
+	head := append([]byte{answer[0][0] | byte(remarked)}, binary.AppendUvarint(nil, uint64(len(remark)))...)
+	answer[0] = append(head, remark...)
+	return answer
+}
+
 // Panic is what the answer says of a function that panicked.
 type Panic struct {
 	Value string
@@ -53,11 +81,15 @@ func answer(in *session.Incoming, limit int64) {
 	var f Function
 	borrower := lend.Borrower{Link: in}
 	defer borrower.End()
-	if err := codec.Receive(in.Data, &f, &borrower); err != nil {
+	var captured codec.Watched
+	if err := codec.ReceiveWatched(in.Data, &f, &borrower, &captured); err != nil {
 		reply = withError(Unreadable, err, o)
 		return
 	}
 	reply = run(borrower.Context(), f, o)
+	if changed := captured.Changed(); changed != "" {
+		reply = withRemark(clip(changed), reply)
+	}
 }
 
 func run(ctx context.Context, f Function, o codec.Options) [][]byte {
