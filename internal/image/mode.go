@@ -20,6 +20,10 @@ var errNotThisFile = errors.New("this process's executable is not the Go program
 var errPacked = errors.New("this executable has lost its section headers (a packer such as upx?): " +
 	"ship it unpacked; -ldflags=-s -w is fine")
 
+// errShared is the error where the Go runtime lies in another file. The build settings do not tell.
+var errShared = errors.New("closures of a program that was linked with shared libraries of Go (-linkshared) cannot cross, " +
+	"as it is not one executable: " + wayOutMode)
+
 // buildMode refuses by name what this executable must not have been built with.
 func buildMode() error {
 	info, ok := debug.ReadBuildInfo()
@@ -32,7 +36,7 @@ func buildMode() error {
 func refusedMode(settings []debug.BuildSetting) error {
 	for _, s := range settings {
 		switch s.Key + "=" + s.Value {
-		case "-buildmode=plugin", "-buildmode=shared", "-buildmode=c-shared", "-buildmode=c-archive", "-linkshared=true":
+		case "-buildmode=plugin", "-buildmode=shared", "-buildmode=c-shared", "-buildmode=c-archive":
 			return fmt.Errorf("closures of a program built with %s=%s cannot cross, as it is not one executable: "+wayOutMode, s.Key, s.Value)
 		case "-asan=true", "-msan=true":
 			return fmt.Errorf("closures of a program built with %s cannot cross, as it marks memory that others may not read: "+wayOutSan, s.Key)

@@ -18,7 +18,6 @@ func TestWaysToBuildThatCannotCrossAreRefusedByName(t *testing.T) {
 		{Key: "-buildmode", Value: "shared"},
 		{Key: "-buildmode", Value: "c-shared"},
 		{Key: "-buildmode", Value: "c-archive"},
-		{Key: "-linkshared", Value: "true"},
 		{Key: "-asan", Value: "true"},
 		{Key: "-msan", Value: "true"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ func self() (*Image, error) {
 		return nil, err
 	}
 	slices.SortFunc(im.ranges, func(a, b span) int { return int(int64(a.start) - int64(b.start)) })
+	if _, r := im.Locate(reflect.ValueOf(runtime.GC).Pointer()); r != Text {
+		return nil, errShared
+	}
 	im.types = im.typesBegin()
 	id := goBuildID(f)
 	im.build = sync.OnceValue(func() string {

@@ -1,0 +1,2 @@
+// Package refused builds programs in the ways that flame refuses by name, and looks at what it says.
+package refused
