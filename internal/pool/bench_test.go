@@ -44,7 +44,9 @@ func busyState(slots, runners, line int) (s *state, held []*Call) {
 			s.arrive(held[len(held)-1], 1)
 		}
 		for range line {
-			s.arrive(&Call{deadline: time.Hour}, 1)
+			c := new(Call)
+			c.deadline = time.Hour
+			s.arrive(c, 1)
 		}
 	}
 	s.take()
@@ -64,7 +66,7 @@ func decide(b *testing.B, s *state, held []*Call) {
 		if len(held) > 0 {
 			ends = held[i%len(held)]
 		}
-		s.finish(ends, now)
+		s.finish(ends, nil, now)
 		for _, a := range s.take() {
 			if len(held) > 0 {
 				held[i%len(held)] = a.c

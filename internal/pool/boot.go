@@ -20,22 +20,28 @@ type live struct {
 	retire  func()
 	inst    backend.Instance // set by the runner's goroutine before it is ready
 	session *session.Session // likewise
+	reason  error            // for the log, if why is nil
 	known   chan struct{}    // closed when it is known why it is gone
 	why     error            // nil: it was told to leave
-	served  int              // calls that it has answered; guarded by the pool's lock
+	killed  chan error       // one error: it is to end now, for that
 }
 
 func newLive(r *runner) *live {
-	l := &live{runner: r, leave: make(chan struct{}), known: make(chan struct{})}
+	l := &live{runner: r, leave: make(chan struct{}), known: make(chan struct{}), killed: make(chan error, 1)}
 	l.retire = sync.OnceFunc(func() { close(l.leave) })
 	return l
 }
+
+// kill has the runner end, with its calls. It is called once.
+func (l *live) kill(why error) { l.killed <- why }
 
 const (
 	// lastWords is how long a dead runner's instance may take to say how it died.
 	lastWords = 500 * time.Millisecond
 	// insist is how long an instance that is to go at once is asked before it is made to.
 	insist = 200 * time.Millisecond
+	// thinkTime is how long a runner may take to say whether it is idle.
+	thinkTime = 10 * time.Second
 )
 
 // errToldToLeave is in the log only.
@@ -51,7 +57,7 @@ func (p *Pool) run(l *live) {
 		}
 		p.config.Logger.Log(context.Background(), level, "flame: runner did not come up", "pool", p.config.Name, "runner", r.id, "error", err.Err)
 		p.event(nil, func(now time.Duration) {
-			err.Attempts = p.state.failed + 1
+			err.Attempts = p.state.demand.failed + 1
 			p.state.bootFailed(r, err, now)
 			if p.failure == nil {
 				p.failure = err
@@ -63,9 +69,9 @@ func (p *Pool) run(l *live) {
 	p.config.Logger.Info("flame: runner is up", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID())
 	p.event(nil, func(now time.Duration) { p.state.up(r, now) })
 	p.attend(l)
-	p.config.Logger.Info("flame: runner is gone", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID(), "why", cmp.Or(l.why, errToldToLeave))
+	p.config.Logger.Info("flame: runner is gone", "pool", p.config.Name, "runner", r.id, "instance", l.inst.ID(), "why", cmp.Or(l.why, l.reason))
 	p.event(nil, func(now time.Duration) {
-		p.state.ended(r, now)
+		p.state.ended(r, l.why, now)
 		delete(p.live, r)
 	})
 }
@@ -128,20 +134,66 @@ func (l *live) isDone(within time.Duration) bool {
 
 // attend waits until a runner is lost or is to leave, and sees it off.
 func (p *Pool) attend(l *live) {
-	select {
-	case <-l.leave:
-	case <-l.session.Done():
-	case <-l.inst.Done():
-	case <-p.cut:
+	var killed error
+	for leaving := p.leaving(l); ; leaving = nil {
+		select {
+		case <-leaving:
+			p.event(nil, func(now time.Duration) { p.state.leaving(l.runner, now) })
+			continue
+		case killed = <-l.killed:
+		case <-l.leave:
+		case <-l.session.Done():
+		case <-l.inst.Done():
+		case <-p.cut:
+		}
+		break
 	}
-	p.event(nil, func(now time.Duration) { p.state.lost(l.runner, now) })
-	l.why = p.cause(l)
+	p.event(nil, func(now time.Duration) {
+		l.reason = fmt.Errorf("%w: %s", errToldToLeave, l.runner.why)
+		if killed != nil || !l.runner.told {
+			p.state.died(l.runner, now)
+		}
+	})
+	if l.why = killed; killed == nil {
+		l.why = p.cause(l)
+	}
 	close(l.known)
 	if l.why == nil {
 		p.sayGoodbye(l)
 	}
 	l.session.Close()
 	p.stop(l, insist)
+}
+
+// leaving returns the channel that is closed when the runner says that it takes no more calls, or nil.
+func (p *Pool) leaving(l *live) <-chan struct{} {
+	if p.config.Leaving == nil {
+		return nil
+	}
+	return p.config.Leaving(l.session)
+}
+
+// ask asks a runner whether it is idle.
+func (p *Pool) ask(l *live) {
+	ctx, cancel := context.WithTimeout(context.Background(), thinkTime)
+	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	watch.Go(func() {
+		select {
+		case <-p.cut:
+		case <-l.session.Done():
+		case <-over:
+		}
+		cancel()
+	})
+	idle, err := p.config.IdleCheck(ctx, l.session)
+	if err != nil && ctx.Err() == nil {
+		p.config.Logger.Warn("flame: runner does not say whether it is idle", "pool", p.config.Name, "runner", l.runner.id, "error", err)
+	}
+	p.event(nil, func(now time.Duration) { p.state.answer(l.runner, idle || err != nil, now) })
 }
 
 // sayGoodbye gives a runner without calls the time to clean up and leave.

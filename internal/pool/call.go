@@ -8,25 +8,42 @@ import (
 
 // Call is one call of a pool. It is used once.
 type Call struct {
+	ticket
+
 	// Encode returns the message. Do calls it on its caller's goroutine when the call has got a slot; with
-	// Start it runs on any goroutine and must be cheap.
+	// Start it runs on any goroutine and must be cheap. It is called again for every attempt.
 	Encode func() ([][]byte, error)
 	// Timeout bounds waiting and running together; 0 does not.
 	Timeout time.Duration
-	// Detached calls go on when the context of Start ends.
+	// Detached has the function go on when the context ends. Start does not look at its context then; Do returns, and
+	// the slot is held until the function is over.
 	Detached bool
+	// UntilSlot has the context of Start bound only the wait for a slot.
+	UntilSlot bool
+	// Retry is how many more times the call may be run if its runner is lost.
+	Retry int
+	// Attempt says which run this is: 1, 2 … It is set before Encode is called.
+	Attempt int
+	// Priority puts the call in line before all of a lower one.
+	Priority int
+	// Size is how many bytes the call takes up while it waits.
+	Size int64
 	// Key names the function's code, see session.Call.
 	Key uint64
 	// Lent is what the function uses of its caller's process; nil if nothing can be.
 	Lent Lent
+	// Sent, if not nil, is called each time that the call has been sent to Runner, before any Ended. It is called like
+	// Ended.
+	Sent func(*Call)
 	// Ended is called once with the outcome of a call that Start took. It is called from any goroutine, under no
 	// lock, and must not block.
 	Ended func(*Call)
 
-	// The outcome: what the runner answered, or why it did not.
-	Reply  []byte
-	Err    error
-	Runner string // that had the call, or ""
+	// The outcome: what the runner answered, or why it did not, and where the time has gone until then.
+	Reply                    []byte
+	Err                      error
+	Runner                   string // that had the call, or ""
+	Queued, Booting, Running time.Duration
 
 	remote *session.Call // of this attempt
 	first  session.Call  // the first one's, so that most calls allocate none
@@ -34,20 +51,23 @@ type Call struct {
 	synced bool          // its caller waits in Do
 	wake   chan struct{} // for him: granted, or the outcome is there. Made when he has to wait
 	unhook func() bool   // stops watching the caller's context
-	sent   bool          // to a session; guarded by the pool's lock, as what follows is
-	done   bool          // the outcome is there
+	done   bool          // the outcome is there; guarded by the pool's lock
+}
 
-	// For the state.
+// ticket is what the state knows of a call. It is guarded by the pool's lock. What a decision needs is close together.
+type ticket struct {
+	prev, next *Call // in the line
 	phase      phase
-	number     uint64 // in the order of arrival
-	answered   bool   // has an outcome, though its function may still run
-	alone      bool   // arrived when no runner was up
+	answered   bool // has an outcome, though its function may still run
+	sent       bool // to a session
+	cut        bool // its function ought to end
+	alone      bool // arrived when no runner was up
 	runner     *runner
+	number     uint64 // in the order of arrival
+	alarm      alarm  // for its deadline; when it is cut: its function is overdue
 	arrived    time.Duration
 	granted    time.Duration
 	deadline   time.Duration // 0: none
-	place      int           // in the deadlines
-	prev, next *Call         // in the line
 }
 
 // Lent keeps what a call has lent to its runner.

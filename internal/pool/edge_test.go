@@ -16,7 +16,7 @@ func TestB08_SlotThatComesWithTheOutcomeIsReturned(t *testing.T) {
 		defer cancel()
 		running, waiting := new(calls).make(ctx, p, 0, "for 1s"), new(calls).make(ctx, p, 0, "echo")
 		p.event(nil, func(now time.Duration) { // all at once
-			p.state.finish(running.all[0], now)
+			p.state.finish(running.all[0], nil, now)
 			p.state.expire(waiting.all[0], context.Canceled, now)
 		})
 		waiting.wait()
@@ -119,8 +119,8 @@ func TestB03_ABurstThatFailsTogetherHasFailedOnce(t *testing.T) {
 	for _, r := range boots {
 		s.bootFailed(r, errBootless, time.Second)
 	}
-	if len(boots) != 10 || s.failed != 1 || s.line.n != 10 {
-		t.Errorf("%d boots, %d failures, %d calls wait", len(boots), s.failed, s.line.n)
+	if len(boots) != 10 || s.demand.failed != 1 || s.line.n != 10 {
+		t.Errorf("%d boots, %d failures, %d calls wait", len(boots), s.demand.failed, s.line.n)
 	}
 }
 

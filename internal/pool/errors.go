@@ -10,6 +10,9 @@ import (
 // ErrClosed is the error of a call that the pool does not take, or gives up, because it is closed.
 var ErrClosed = errors.New("the pool is closed")
 
+// ErrQueueFull is the error of a call that the pool does not take because too many wait already.
+var ErrQueueFull = errors.New("too many calls wait")
+
 // errCut is the cause of a call that Close has cut off. It is not ErrClosed, which says that the function did not run.
 var errCut = errors.New("its pool was closed while it ran")
 

@@ -4,24 +4,42 @@ import "time"
 
 // happenings is all that can happen to a state. What cannot happen just now does nothing.
 var happenings = []func(*world){
-	(*world).arrive, (*world).arrive, (*world).arrive, (*world).arriveWithDeadline, (*world).arriveWithDeadline,
-	(*world).up, (*world).up, (*world).up, (*world).bootFailed, (*world).lost, (*world).ended, (*world).ended,
-	(*world).finish, (*world).finish, (*world).finish, (*world).again, (*world).expire,
-	(*world).tick, (*world).tick, (*world).tick, (*world).skip, (*world).skip, (*world).shutOrClose,
-}
-
-func (w *world) take(deadline time.Duration) {
-	c := &Call{deadline: deadline}
-	w.of[c] = &seen{number: len(w.calls), inLine: true}
-	w.calls = append(w.calls, c)
-	w.event(func(now time.Duration) { w.s.arrive(c, now) })
-	if w.shut && w.of[c].outcomes == 0 {
-		w.Fatal("a call was taken in after shut")
-	}
+	(*world).arrive, (*world).arrive, (*world).arrive, (*world).arrive, (*world).arriveWithDeadline, (*world).arriveWithDeadline,
+	(*world).up, (*world).up, (*world).up, (*world).bootFailed, (*world).died, (*world).ended, (*world).ended, (*world).leaving,
+	(*world).begin, (*world).begin, (*world).begin, (*world).begin, (*world).begin,
+	(*world).finish, (*world).finish, (*world).finish, (*world).again, (*world).lose, (*world).expire, (*world).expire, (*world).cancel,
+	(*world).tick, (*world).tick, (*world).tick, (*world).skip, (*world).skip, (*world).answer, (*world).answer,
+	(*world).resize, (*world).shutOrClose,
 }
 
 func (w *world) arrive()             { w.take(0) }
 func (w *world) arriveWithDeadline() { w.take(w.now + grid*time.Duration(w.upTo("left", 4))) }
+
+func (w *world) take(deadline time.Duration) {
+	c := &Call{Size: int64(w.upTo("size", 2)), Priority: w.upTo("priority", 3) / 2, Retry: w.upTo("retry", 5) / 4}
+	c.deadline = deadline
+	c.Detached, c.UntilSlot = w.upTo("detached", 5) == 0, w.upTo("until slot", 9) == 0
+	w.of[c] = &seen{number: len(w.calls), inLine: true}
+	w.calls = append(w.calls, c)
+	bytes := w.s.line.bytes + c.Size
+	full := w.s.maxLine > 0 && w.s.line.n >= w.s.maxLine || w.s.maxBytes > 0 && bytes > w.s.maxBytes
+	for _, p := range w.at {
+		full = full && (p.stage != ready || p.holds == w.s.slots)
+	}
+	var err error
+	w.event(func(now time.Duration) {
+		if err = w.s.arrive(c, now); err != nil {
+			w.of[c].inLine = false
+			w.outcome(c, err)
+		}
+	})
+	switch {
+	case w.shut && err != ErrClosed:
+		w.Fatal("a call was taken in after shut")
+	case !w.shut && (err == ErrQueueFull) != full:
+		w.Fatalf("%d calls of %d bytes wait: %v", w.s.line.n, bytes, err)
+	}
+}
 
 func (w *world) up() {
 	if r := w.runner(booting); r != nil {
@@ -31,7 +49,7 @@ func (w *world) up() {
 
 func (w *world) comeUp(r *runner) {
 	if p := w.at[r]; !p.told {
-		w.failed, p.stage, p.idleSince = 0, ready, w.now
+		w.failed, p.stage, p.joined, p.idleSince, p.quietSince = 0, ready, w.now, w.now, w.now
 	}
 	w.event(func(now time.Duration) { w.s.up(r, now) })
 }
@@ -51,30 +69,66 @@ func (w *world) bootFailed() {
 	}
 }
 
-func (w *world) lost() {
+func (w *world) died() {
 	if r := w.runner(ready, draining); r != nil {
-		w.lose(r)
+		w.die(r)
 	}
 }
 
-func (w *world) lose(r *runner) {
+func (w *world) die(r *runner) {
 	w.at[r].lost = true
-	w.event(func(now time.Duration) { w.s.lost(r, now) })
-	if w.at[r].stage != draining {
+	w.event(func(now time.Duration) { w.s.died(r, now) })
+	if s := w.at[r].stage; s != draining && s != gone {
 		w.Fatal("a lost runner is not to leave")
 	}
 }
 
-// ended comes when a runner is gone, and may come before its calls' ends do.
-func (w *world) ended() {
-	if r := w.runner(draining); r != nil {
-		w.end(r)
+func (w *world) leaving() {
+	r := w.runner(ready, draining)
+	if r == nil {
+		return
 	}
+	w.event(func(now time.Duration) { w.s.leaving(r, now) })
+	if w.at[r].stage != draining {
+		w.Fatal("a runner that leaves may have more calls")
+	}
+}
+
+// ended comes when a runner is gone: it was told to, or killed, or has died. It may come before its calls' ends do.
+func (w *world) ended() {
+	r := w.runner(draining)
+	if r == nil {
+		return
+	}
+	if p := w.at[r]; !p.told && !p.killed && !p.lost {
+		w.die(r)
+	}
+	w.end(r)
 }
 
 func (w *world) end(r *runner) {
 	w.at[r].stage = gone
-	w.event(func(now time.Duration) { w.s.ended(r, now) })
+	w.event(func(now time.Duration) { w.s.ended(r, nil, now) })
+}
+
+// begin is what happens to a call that is sent to its runner.
+func (w *world) begin() {
+	c := pick(w, w.calls, func(c *Call) bool { return w.of[c].holds != nil && !w.of[c].sent })
+	if c == nil {
+		return
+	}
+	o := w.of[c]
+	w.event(func(now time.Duration) { o.sent = w.s.begin(c, now) })
+	if o.sent != (o.outcomes == 0) {
+		w.Fatalf("call %d has %d outcomes and was sent: %v", o.number, o.outcomes, o.sent)
+	}
+	if !o.sent {
+		w.finishCall(c)
+		return
+	}
+	if o.starts++; o.starts > 1+o.losses || o.losses > c.Retry {
+		w.Fatalf("call %d was sent %d times, and lost %d times", o.number, o.starts, o.losses)
+	}
 }
 
 func (w *world) finish() {
@@ -84,11 +138,14 @@ func (w *world) finish() {
 }
 
 func (w *world) finishCall(c *Call) {
+	if w.of[c].sent {
+		w.at[w.of[c].holds].served++
+	}
 	w.released(c)
 	if w.of[c].outcomes == 0 {
 		w.outcome(c, nil)
 	}
-	w.event(func(now time.Duration) { w.s.finish(c, now) })
+	w.event(func(now time.Duration) { w.s.finish(c, nil, now) })
 }
 
 // again is what happens to a call that was not started because its runner was lost.
@@ -97,45 +154,114 @@ func (w *world) again() {
 	if c == nil {
 		return
 	}
-	r := w.of[c].holds
-	if w.at[r].stage != gone {
-		w.lose(r)
+	if r := w.of[c].holds; w.at[r].stage != gone {
+		w.die(r)
+	}
+	if w.of[c].sent {
+		w.of[c].starts--
 	}
 	w.released(c)
 	w.of[c].inLine = w.of[c].outcomes == 0
 	w.event(func(now time.Duration) { w.s.again(c, now) })
 }
 
+// lose is what happens to a call that was started, and whose runner was lost.
+func (w *world) lose() {
+	if c := pick(w, w.calls, func(c *Call) bool { return w.of[c].sent }); c != nil {
+		w.loseCall(c)
+	}
+}
+
+func (w *world) loseCall(c *Call) {
+	if r := w.of[c].holds; w.at[r].stage != gone {
+		w.die(r)
+	}
+	o := w.of[c]
+	o.losses++
+	retry := o.outcomes == 0 && !w.closed && o.losses <= c.Retry
+	w.released(c)
+	if o.inLine = retry; !retry && o.outcomes == 0 {
+		w.outcome(c, nil)
+	}
+	var again bool
+	w.event(func(now time.Duration) { again = w.s.lose(c, now) })
+	if again != retry {
+		w.Fatalf("call %d was lost %d times and may be %d times; run again: %v", o.number, o.losses, c.Retry, again)
+	}
+}
+
 func (w *world) expire() {
-	if len(w.calls) == 0 {
+	if c := pick(w, w.calls, func(c *Call) bool { return true }); c != nil {
+		over := w.of[c].outcomes > 0 || c.UntilSlot && w.of[c].holds != nil
+		w.event(func(now time.Duration) { w.s.expire(c, errGone, now) })
+		if !over && w.of[c].outcomes == 0 {
+			w.Fatal("the caller has gone and the call has no outcome")
+		}
+	}
+}
+
+func (w *world) cancel() {
+	if c := pick(w, w.calls, func(c *Call) bool { return true }); c != nil {
+		w.event(func(now time.Duration) { w.s.cancel(c, errGone, now) })
+		if w.of[c].outcomes == 0 {
+			w.Fatal("the call was cancelled and has no outcome")
+		}
+	}
+}
+
+// answer is what happens when a runner says whether it is idle.
+func (w *world) answer() {
+	r := pick(w, w.runners, func(r *runner) bool { return w.at[r].asked })
+	if r == nil {
 		return
 	}
-	c := w.calls[w.upTo("which", len(w.calls)-1)]
-	over := w.of[c].outcomes > 0
-	w.event(func(now time.Duration) { w.s.expire(c, errGone, now) })
-	if !over && w.of[c].outcomes == 0 {
-		w.Fatal("the caller has gone and the call has no outcome")
+	p, idle := w.at[r], w.upTo("idle", 1) == 1
+	p.asked = false
+	w.event(func(now time.Duration) { w.s.answer(r, idle, now) })
+	if !idle && p.told && !w.shut && p.stage == draining && r.why == Idle {
+		w.Fatal("a runner that is not idle was told to leave")
 	}
+	if p.stage == ready && p.holds == 0 {
+		p.quietSince = w.now
+	}
+}
+
+func (w *world) resize() {
+	if w.upTo("resize", 2) > 0 {
+		return
+	}
+	least := w.upTo("min", 2)
+	most := max(1, least) + w.upTo("max", 2)
+	w.event(func(now time.Duration) { w.s.resize(least, most, now) })
 }
 
 // tick lets time pass and does what is due.
 func (w *world) tick() {
 	w.now += grid * time.Duration(w.upTo("later", 3))
+	w.tickNow()
+}
+
+func (w *world) tickNow() {
 	w.event(w.s.tick)
 	w.ticked = true
 }
 
-// skip lets the time pass until something is due.
+// skip lets the time pass until something is done.
 func (w *world) skip() {
-	if at, ok := w.s.due(); ok {
+	for range 20 {
+		at, ok := w.s.due()
+		if !ok {
+			return
+		}
 		w.now = max(w.now, at)
-		w.event(w.s.tick)
-		w.ticked = true
+		if w.tickNow(); w.acted {
+			return
+		}
 	}
 }
 
 func (w *world) shutOrClose() {
-	switch w.upTo("end now", 5) {
+	switch w.upTo("end now", 11) {
 	case 0, 1:
 		w.shut = true
 		w.event(w.s.shut)
@@ -147,7 +273,7 @@ func (w *world) shutOrClose() {
 
 // finishWork lets every boot come up and every function end. All calls must get their outcomes.
 func (w *world) finishWork() {
-	for range 200 {
+	for range 300 {
 		w.helpOn()
 		w.check()
 		if w.waiting()+w.holding() == 0 {
@@ -159,14 +285,26 @@ func (w *world) finishWork() {
 
 // helpOn does one thing that has to come sooner or later.
 func (w *world) helpOn() {
-	if r := w.runner(booting); r != nil {
+	r := pick(w, w.runners, func(r *runner) bool {
+		p := w.at[r]
+		return p.stage == booting || p.stage == draining && (p.killed || p.lost || p.holds == 0)
+	})
+	if r == nil {
+		if c := w.holder(); c != nil {
+			w.finishCall(c)
+		} else {
+			w.skip()
+		}
+		return
+	}
+	if p := w.at[r]; p.stage == booting {
 		w.comeUp(r)
-	} else if c := w.holder(); c != nil {
-		w.finishCall(c)
-	} else if r := w.runner(draining); r != nil {
+	} else if c := w.holderOn(r); c == nil {
 		w.end(r)
+	} else if w.of[c].sent {
+		w.loseCall(c)
 	} else {
-		w.skip()
+		w.finishCall(c)
 	}
 }
 
@@ -174,15 +312,15 @@ func (w *world) helpOn() {
 func (w *world) shutDown() {
 	w.shut = true
 	w.event(w.s.shut)
-	for range 200 {
+	for range 300 {
 		w.check()
-		if len(w.s.runners) == 0 && w.holding() == 0 && w.waiting() == 0 {
+		if w.s.count == [gone + 1]int{} && w.holding() == 0 && w.waiting() == 0 {
 			w.nothingIsLeft()
 			return
 		}
 		w.helpOn()
 	}
-	w.Fatalf("%d runners, %d waiting and %d running calls are left", len(w.s.runners), w.waiting(), w.holding())
+	w.Fatalf("%v runners, %d waiting and %d running calls are left", w.s.count, w.waiting(), w.holding())
 }
 
 // cutOff closes the state while boots go on and calls run. Nothing may be left.
@@ -195,7 +333,7 @@ func (w *world) cutOff() {
 		case booting:
 			w.comeUp(r)
 		case ready:
-			w.lose(r)
+			w.die(r)
 		}
 		w.check()
 	}
@@ -208,20 +346,4 @@ func (w *world) cutOff() {
 		w.check()
 	}
 	w.nothingIsLeft()
-}
-
-func (w *world) nothingIsLeft() {
-	s := w.s
-	if len(s.runners)+s.line.n+len(s.deadlines.calls)+s.running != 0 || s.count != [gone + 1]int{} {
-		w.Fatalf("left: %d runners, %d in line, %d deadlines, %d running, counts %v",
-			len(s.runners), s.line.n, len(s.deadlines.calls), s.running, s.count)
-	}
-	if at, ok := s.due(); ok {
-		w.Fatalf("nothing is left, and something is due at %v", at)
-	}
-	for _, c := range w.calls {
-		if w.of[c].outcomes != 1 {
-			w.Fatalf("call %d has %d outcomes", w.of[c].number, w.of[c].outcomes)
-		}
-	}
 }

@@ -4,10 +4,10 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,24 +15,56 @@ import (
 	"github.com/fleetinglambda/flame/internal/session"
 )
 
-// Config says what a pool is like. Every field is set; Seed may be 0.
+// Config says what a pool is like. Name, Backend, Max, MaxConcurrency, the first three times, Spec, Join and Logger
+// are set. Of the others, 0 is off.
 type Config struct {
 	Name    string
 	Backend backend.Backend
 
 	Min, Max, MaxConcurrency int
 
-	BootTimeout       time.Duration
-	ShutdownTimeout   time.Duration
-	IdleShutdownAfter time.Duration // negative: never
+	BootTimeout          time.Duration
+	ShutdownTimeout      time.Duration
+	IdleShutdownAfter    time.Duration // negative: never
+	MinIdleShutdownAfter time.Duration // for the runners of Min; 0 or less: never
+	MaxRunnerAge         time.Duration // then a runner is replaced
+	KillGrace            time.Duration // how long a function may ignore that it ought to end
+
+	SingleUse      bool  // a runner serves one call
+	Headroom       int   // free slots to keep, within Max
+	MaxQueue       int   // calls that wait
+	MaxQueueBytes  int64 // their bytes, by Call.Size
+	BootsPerMinute int   // of runners that serve nobody; 0: 60 and Max
 
 	// Spec says what to boot as the runner with this id.
 	Spec func(id string) backend.Spec
 	// Join connects to what was booted and shakes hands. ctx ends with BootTimeout.
 	Join func(ctx context.Context, id string, inst backend.Instance) (*session.Session, error)
+	// IdleCheck, if not nil, asks a runner without calls whether it may leave. An error is logged and means that it may.
+	// ctx ends with the runner, and after ten seconds.
+	IdleCheck func(ctx context.Context, s *session.Session) (idle bool, err error)
+	// Leaving, if not nil, returns a channel that is closed when the runner says that it takes no more calls.
+	Leaving func(s *session.Session) <-chan struct{}
+	// OnEvent, if not nil, is a reader of events from the start, see Subscribe.
+	OnEvent func(Event)
 
 	Logger *slog.Logger
 	Seed   uint64 // of the jitter between boots; 0 takes a random one
+}
+
+// rules returns what the state decides by.
+func (c *Config) rules() rules {
+	seed := c.Seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	return rules{
+		min: c.Min, max: c.Max, slots: c.MaxConcurrency, once: c.SingleUse, headroom: c.Headroom,
+		idleAfter: c.IdleShutdownAfter, minIdleAfter: c.MinIdleShutdownAfter, asks: c.IdleCheck != nil,
+		maxAge: c.MaxRunnerAge, grace: c.KillGrace, lastGrace: c.ShutdownTimeout,
+		maxLine: c.MaxQueue, maxBytes: c.MaxQueueBytes, bootsPerMinute: c.BootsPerMinute,
+		jitter: rand.New(rand.NewPCG(seed, 0)).Float64,
+	}
 }
 
 // Pool is a pool at work.
@@ -51,6 +83,8 @@ type Pool struct {
 	armed   time.Duration // when timer fires; 0: it does not
 	failure error         // the first boot's that failed
 	empty   chan struct{} // closed when the pool is closing and no runner is left
+	feeds   []*feed       // readers of events
+	dropped uint64        // events that former readers were too slow for
 }
 
 // Open boots Min runners and returns the pool. If one does not come up, the others are stopped, and the error
@@ -61,14 +95,12 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 		live: make(map[*runner]*live), empty: make(chan struct{}),
 	}
 	p.cutNow = sync.OnceFunc(func() { close(p.cut) })
-	if c.Seed == 0 {
-		c.Seed = rand.Uint64()
-	}
-	rules := rules{min: c.Min, max: c.Max, slots: c.MaxConcurrency, idleAfter: c.IdleShutdownAfter}
-	rules.jitter = rand.New(rand.NewPCG(c.Seed, 0)).Float64
-	p.state = newState(rules, func() string { return fmt.Sprintf("%s-%08x", idPrefix(c.Name), rand.Uint32()) })
+	p.state = newState(c.rules(), func() string { return fmt.Sprintf("%s-%08x", idPrefix(c.Name), rand.Uint32()) })
 	p.timer = time.AfterFunc(time.Hour, p.tick)
 	p.timer.Stop()
+	if c.OnEvent != nil {
+		p.Subscribe(c.OnEvent)
+	}
 	p.event(nil, p.state.settle)
 	if err := p.fill(ctx); err != nil {
 		p.Close()
@@ -119,118 +151,6 @@ func (p *Pool) fill(ctx context.Context) error {
 	}
 }
 
-// Do runs c and returns when it has its outcome. ctx ends it.
-func (p *Pool) Do(ctx context.Context, c *Call) error {
-	c.synced = true
-	p.admit(ctx, c)
-	slot, over := p.waitForSlot(c)
-	for ; !over; slot, over = p.waitForSlot(c) {
-		if l, remote := p.send(c); remote != nil {
-			l.session.Wait(remote)
-		}
-	}
-	if slot { // it came together with the outcome
-		p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
-	}
-	if c.unhook != nil {
-		c.unhook()
-	}
-	return c.Err
-}
-
-// Start takes c in and returns. An error means that it did not: c.Ended is not called then.
-func (p *Pool) Start(ctx context.Context, c *Call) error {
-	p.mu.Lock()
-	closing := p.state.closing
-	p.mu.Unlock()
-	if closing {
-		return ErrClosed
-	}
-	p.admit(ctx, c)
-	return nil
-}
-
-// admit brings c into the state.
-func (p *Pool) admit(ctx context.Context, c *Call) {
-	c.remote = &c.first
-	now := p.now()
-	if c.Timeout > 0 {
-		c.deadline = now + c.Timeout
-	}
-	if !c.Detached && ctx.Done() != nil {
-		if d, ok := ctx.Deadline(); ok {
-			if at := max(1, d.Sub(p.start)); c.deadline == 0 || at < c.deadline {
-				c.deadline = at
-			}
-		}
-		if ctx.Err() != nil {
-			p.finish(c, &TimeoutError{Cause: causeOf(ctx)})
-			return
-		}
-	}
-	if c.deadline > 0 && c.deadline <= now {
-		p.finish(c, &TimeoutError{Cause: errDeadline})
-		return
-	}
-	p.event(c, func(now time.Duration) { p.state.arrive(c, now) })
-	if !c.Detached && ctx.Done() != nil {
-		p.watch(ctx, c)
-	}
-}
-
-// causeOf says why ctx has ended. A deadline is a deadline, whether ctx or the pool has noticed it first.
-func causeOf(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return errDeadline
-	}
-	return context.Cause(ctx)
-}
-
-// watch has the end of ctx end c.
-func (p *Pool) watch(ctx context.Context, c *Call) {
-	stop := context.AfterFunc(ctx, func() {
-		p.event(nil, func(now time.Duration) { p.state.expire(c, causeOf(ctx), now) })
-	})
-	p.mu.Lock()
-	c.unhook = stop
-	done := c.done
-	p.mu.Unlock()
-	if done {
-		stop()
-	}
-}
-
-// waitForSlot waits until c has a slot that it has not been sent on yet, or its outcome, or both.
-func (p *Pool) waitForSlot(c *Call) (slot, over bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		if slot = c.phase == granted && !c.sent; slot || c.done {
-			return slot, c.done
-		}
-		p.sleepLocked(c)
-	}
-}
-
-// sleepLocked waits, without the lock, until something has changed for c.
-func (p *Pool) sleepLocked(c *Call) {
-	if c.wake == nil {
-		c.wake = make(chan struct{}, 1)
-	}
-	p.mu.Unlock()
-	<-c.wake
-	p.mu.Lock()
-}
-
-func (c *Call) wakeLocked() {
-	if c.wake != nil {
-		select {
-		case c.wake <- struct{}{}:
-		default: // it has been woken
-		}
-	}
-}
-
 // now is the time since the pool was opened, at least 1 ns.
 func (p *Pool) now() time.Duration { return time.Since(p.start) }
 
@@ -241,25 +161,47 @@ func (p *Pool) event(self *Call, decide func(now time.Duration)) {
 	decide(p.now())
 	actions := append(room[:0], p.state.take()...)
 	for _, a := range actions {
-		switch {
-		case a.kind == boot:
-			l := newLive(a.r)
-			p.live[a.r] = l
-			p.wg.Go(func() { p.run(l) }) // under the lock, so that Close waits for it or it is not begun
-		case a.kind == retire:
-			p.live[a.r].retire()
-		case a.kind == grant:
-			a.c.sent, a.c.on, a.c.Runner = false, p.live[a.r], a.r.id
-			if a.c.synced && a.c != self {
-				a.c.wakeLocked()
-			}
-		}
+		p.prepareLocked(a, self)
 	}
+	p.publishLocked()
 	p.armLocked()
 	p.signalLocked()
 	p.mu.Unlock()
 	for _, a := range actions {
 		p.perform(a)
+	}
+}
+
+// prepareLocked does the part of an action that needs the lock.
+func (p *Pool) prepareLocked(a action, self *Call) {
+	switch a.kind {
+	case boot:
+		l := newLive(a.r)
+		p.live[a.r] = l
+		p.wg.Go(func() { p.run(l) }) // under the lock, so that Close waits for it or it is not begun
+	case retire:
+		p.live[a.r].retire()
+	case kill:
+		p.live[a.r].kill(a.err)
+	case ask:
+		l := p.live[a.r]
+		p.wg.Go(func() { p.ask(l) })
+	case grant:
+		a.c.on, a.c.Runner = p.live[a.r], a.r.id
+		if a.c.synced && a.c != self {
+			a.c.wakeLocked()
+		}
+	}
+}
+
+// publishLocked gives what has happened to those who want to know.
+func (p *Pool) publishLocked() {
+	events := p.state.history.take()
+	if len(events) == 0 {
+		return
+	}
+	for _, f := range p.feeds {
+		f.put(events)
 	}
 }
 
@@ -295,165 +237,6 @@ func (p *Pool) signalLocked() {
 	}
 }
 
-func (p *Pool) perform(a action) {
-	switch a.kind {
-	case grant:
-		if !a.c.synced { // else his own goroutine sends
-			p.send(a.c)
-		}
-	case fail:
-		p.finish(a.c, a.err)
-	case cut:
-		p.abandon(a.c, a.err)
-	}
-}
-
-// finish gives c its outcome.
-func (p *Pool) finish(c *Call, err error) {
-	p.mu.Lock()
-	first := !c.done
-	if first {
-		c.done, c.Err = true, err
-		c.wakeLocked()
-	}
-	unhook := c.unhook
-	p.mu.Unlock()
-	if !first || c.synced {
-		return
-	}
-	if unhook != nil {
-		unhook()
-	}
-	c.Ended(c)
-}
-
-// abandon gives c its outcome now. Its function is asked to end and keeps its slot until it has.
-func (p *Pool) abandon(c *Call, err error) {
-	p.finish(c, err)
-	p.mu.Lock()
-	sent, l, remote := c.sent, c.on, c.remote
-	p.mu.Unlock()
-	if sent { // else who sends it sees that it has its outcome
-		p.letGo(l, remote, err)
-	}
-}
-
-// letGo has the function end whose caller is not waiting any more. The runner keeps deadlines itself, so that the
-// function learns the true reason.
-func (p *Pool) letGo(l *live, remote *session.Call, err error) {
-	if !errors.Is(err, context.DeadlineExceeded) {
-		l.session.Cancel(remote)
-	}
-	l.session.Release(remote)
-}
-
-// send sends c to the runner that it has a slot of. It returns what was sent, or nil if there is nothing to wait for.
-func (p *Pool) send(c *Call) (*live, *session.Call) {
-	parts, err := p.encode(c)
-	if err != nil {
-		p.finish(c, err)
-		return nil, nil
-	}
-	p.mu.Lock()
-	l, remote, answered := c.on, c.remote, c.answered
-	c.sent = !answered
-	p.mu.Unlock()
-	if answered { // its time was over while it was encoded
-		p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
-		return nil, nil
-	}
-	var left time.Duration
-	if c.deadline > 0 {
-		left = max(1, c.deadline-p.now())
-	}
-	remote.Key, remote.Attended = c.Key, c.synced
-	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
-	lends := c.Lent != nil && c.Lent.Lent()
-	if lends {
-		remote.Noted = c.Lent.Noted
-	}
-	if l.session.Send(remote, parts, left) != nil {
-		p.ended(c, l, session.Result{Lost: true})
-		return nil, nil
-	}
-	if lends {
-		c.Lent.Bind(func(note []byte) { l.session.Note(remote, note) })
-	}
-	p.mu.Lock()
-	answered = c.done
-	p.mu.Unlock()
-	if answered { // its time was over while it was sent
-		p.letGo(l, remote, c.Err)
-	}
-	return l, remote
-}
-
-// encode returns c's message. Without one, be it for an error or a panic, the slot is free again.
-func (p *Pool) encode(c *Call) (parts [][]byte, err error) {
-	encoded := false
-	defer func() {
-		if !encoded {
-			p.event(nil, func(now time.Duration) { p.state.finish(c, now) })
-		}
-	}()
-	parts, err = c.Encode()
-	encoded = err == nil
-	return parts, err
-}
-
-// ended is told by the session that c's function is over, or does not start.
-func (p *Pool) ended(c *Call, l *live, r session.Result) {
-	switch {
-	case !r.Lost:
-		p.answered(c, r.Data)
-	case !r.Started:
-		p.event(nil, func(now time.Duration) {
-			c.sent, c.remote = false, new(session.Call)
-			p.state.lost(l.runner, now)
-			p.state.again(c, now)
-		})
-	default:
-		p.lost(c, l)
-	}
-}
-
-// answered gives c what its runner said, unless c has another outcome by now.
-func (p *Pool) answered(c *Call, reply []byte) {
-	late := false
-	p.event(nil, func(now time.Duration) {
-		if c.deadline > 0 && now >= c.deadline { // the timer is late
-			p.state.expire(c, errDeadline, now)
-		}
-		c.on.served++
-		if late = c.answered; !late {
-			c.Reply = reply
-		}
-		p.state.finish(c, now)
-	})
-	if !late {
-		p.finish(c, nil)
-	}
-}
-
-// lost gives c its outcome when it is known how its runner was lost. The slot is free at once.
-func (p *Pool) lost(c *Call, l *live) {
-	var tell func()
-	p.event(nil, func(now time.Duration) {
-		if !c.answered {
-			tell = func() { p.finish(c, l.lostError()) }
-		}
-		p.state.lost(l.runner, now)
-		p.state.finish(c, now)
-		if tell != nil && !p.state.closed { // under the lock, so that Close waits for it
-			p.wg.Go(tell)
-			tell = nil
-		}
-	})
-	if tell != nil { // what ends it is known at once
-		tell()
-	}
-}
-
 // Shutdown lets no new call in, waits for the others, and for the runners to leave. When ctx ends first, it
 // closes the pool.
 func (p *Pool) Shutdown(ctx context.Context) error {
@@ -467,11 +250,64 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close ends every call and every runner. When it returns, nothing of the pool is left.
+// Close ends every call and every runner. When it returns, nothing of the pool is left, but a reader of events that
+// does not return.
 func (p *Pool) Close() error {
 	p.event(nil, p.state.close)
 	p.cutNow()
 	p.wg.Wait()
 	p.timer.Stop()
+	p.mu.Lock()
+	feeds := p.feeds
+	p.mu.Unlock()
+	for _, f := range feeds {
+		f.end(false)
+	}
+	for _, f := range feeds {
+		f.wait()
+	}
 	return nil
+}
+
+// Resize changes how many runners there are at least and at most. Those that are too many take no more calls and leave
+// when they have none.
+func (p *Pool) Resize(least, most int) error {
+	if least < 0 || most < max(1, least) {
+		return fmt.Errorf("resize to between %d and %d runners: the first must be 0 or more, the second at least 1 and not less than the first", least, most)
+	}
+	var closing bool
+	p.event(nil, func(now time.Duration) {
+		if closing = p.state.closing; !closing {
+			p.state.resize(least, most, now)
+		}
+	})
+	if closing {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Subscribe has tell called with every event from now on, in order, one at a time, until stop. It may be slow: it
+// misses events then, as Event.Dropped says, and nothing else. It may panic, and it may use the pool. After stop it is
+// called no more, but for an event that it is being told.
+func (p *Pool) Subscribe(tell func(Event)) (stop func()) {
+	f := newFeed(tell, p.start, p.config.Logger)
+	p.mu.Lock()
+	p.feeds = append(slices.Clone(p.feeds), f)
+	p.state.history.observed = true
+	over := p.state.closed && len(p.live) == 0
+	p.mu.Unlock()
+	if over { // nothing happens any more
+		f.end(true)
+	}
+	return sync.OnceFunc(func() { p.unsubscribe(f) })
+}
+
+func (p *Pool) unsubscribe(f *feed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.feeds = slices.DeleteFunc(slices.Clone(p.feeds), func(g *feed) bool { return g == f })
+	p.state.history.observed = len(p.feeds) > 0
+	f.end(true)
+	p.dropped += f.drops()
 }

@@ -1,18 +1,76 @@
 package pool
 
-import (
-	"container/heap"
-	"math/bits"
-)
+import "math/bits"
 
-// line is the calls without a slot, in the order in which they get one.
+// lines is the calls without a slot: a line for each priority that waits, the highest first.
+type lines struct {
+	by    []line
+	n     int   // calls
+	bytes int64 // of them
+}
+
+// line is the calls of one priority, in the order in which they get a slot.
 type line struct {
-	first, last *Call
+	priority    int
 	n           int
+	first, last *Call
+}
+
+// find returns where the line of a priority is, or would be.
+func (l *lines) find(priority int) (at int, found bool) {
+	low, high := 0, len(l.by)
+	for low < high {
+		mid := int(uint(low+high) / 2)
+		if l.by[mid].priority > priority {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low, low < len(l.by) && l.by[low].priority == priority
+}
+
+// of returns the line of a priority, for one more call.
+func (l *lines) of(c *Call) *line {
+	at, found := l.find(c.Priority)
+	if !found {
+		l.by = append(l.by, line{})
+		copy(l.by[at+1:], l.by[at:])
+		l.by[at] = line{priority: c.Priority}
+	}
+	c.phase = waiting
+	l.n++
+	l.bytes += c.Size
+	return &l.by[at]
+}
+
+func (l *lines) push(c *Call) { l.of(c).push(c) }
+
+// back puts a call that had been in line before to its old place.
+func (l *lines) back(c *Call) { l.of(c).back(c) }
+
+// pop takes the next call from the line. There is one.
+func (l *lines) pop() *Call {
+	c := l.by[0].first
+	l.removeAt(0, c)
+	return c
+}
+
+func (l *lines) remove(c *Call) {
+	at, _ := l.find(c.Priority)
+	l.removeAt(at, c)
+}
+
+func (l *lines) removeAt(at int, c *Call) {
+	l.n--
+	l.bytes -= c.Size
+	if l.by[at].remove(c); l.by[at].n == 0 {
+		l.by = append(l.by[:at], l.by[at+1:]...)
+	}
 }
 
 func (l *line) push(c *Call) {
-	c.phase, c.prev, c.next = waiting, l.last, nil
+	c.prev, c.next = l.last, nil
 	if l.last == nil {
 		l.first = c
 	} else {
@@ -22,7 +80,6 @@ func (l *line) push(c *Call) {
 	l.n++
 }
 
-// back puts a call that had been in line before to its old place.
 func (l *line) back(c *Call) {
 	next := l.first
 	for next != nil && next.number < c.number {
@@ -32,7 +89,7 @@ func (l *line) back(c *Call) {
 		l.push(c)
 		return
 	}
-	c.phase, c.prev, c.next = waiting, next.prev, next
+	c.prev, c.next = next.prev, next
 	if next.prev == nil {
 		l.first = c
 	} else {
@@ -40,12 +97,6 @@ func (l *line) back(c *Call) {
 	}
 	next.prev = c
 	l.n++
-}
-
-func (l *line) pop() *Call {
-	c := l.first
-	l.remove(c)
-	return c
 }
 
 func (l *line) remove(c *Call) {
@@ -63,7 +114,7 @@ func (l *line) remove(c *Call) {
 	l.n--
 }
 
-// ring is runners of one load: the one that came last is first.
+// ring is runners that are alike: the one that came last is first.
 type ring struct{ first, last *runner }
 
 func (g *ring) push(r *runner) {
@@ -90,27 +141,34 @@ func (g *ring) remove(r *runner) {
 	r.prev, r.next = nil, nil
 }
 
-// rings is the ready runners with a free slot, by load. A runner without one may be added and removed; nothing happens.
+// rings is the ready runners, by load.
 type rings struct {
-	byLoad []ring
-	some   []uint64 // a bit for each ring that has a runner
+	byLoad []ring   // those with a free slot
+	full   ring     // those without
+	some   []uint64 // a bit for each ring with a free slot that has a runner
+	slots  int      // free ones, of all runners
 }
 
 func newRings(slots int) rings {
-	return rings{make([]ring, slots), make([]uint64, (slots+63)/64)}
+	return rings{byLoad: make([]ring, slots), some: make([]uint64, (slots+63)/64)}
 }
 
 func (g *rings) add(r *runner) {
-	if r.load < len(g.byLoad) {
-		g.byLoad[r.load].push(r)
-		g.some[r.load/64] |= 1 << (r.load % 64)
+	if r.load >= len(g.byLoad) {
+		g.full.push(r)
+		return
 	}
+	g.slots += len(g.byLoad) - r.load
+	g.byLoad[r.load].push(r)
+	g.some[r.load/64] |= 1 << (r.load % 64)
 }
 
 func (g *rings) remove(r *runner) {
-	if r.load == len(g.byLoad) {
+	if r.load >= len(g.byLoad) {
+		g.full.remove(r)
 		return
 	}
+	g.slots -= len(g.byLoad) - r.load
 	if g.byLoad[r.load].remove(r); g.byLoad[r.load].first == nil {
 		g.some[r.load/64] &^= 1 << (r.load % 64)
 	}
@@ -128,48 +186,3 @@ func (g *rings) leastLoaded() *runner {
 
 // longestIdle returns the one that has been without calls for the longest time, or nil.
 func (g *rings) longestIdle() *runner { return g.byLoad[0].last }
-
-// deadlines is the calls that have one, the next to pass first.
-type deadlines struct{ calls []*Call }
-
-func (d *deadlines) add(c *Call) {
-	if c.deadline > 0 {
-		heap.Push(d, c)
-	}
-}
-
-func (d *deadlines) remove(c *Call) {
-	if c.place > 0 {
-		heap.Remove(d, c.place-1)
-	}
-}
-
-func (d *deadlines) first() *Call {
-	if len(d.calls) == 0 {
-		return nil
-	}
-	return d.calls[0]
-}
-
-// The methods of heap.Interface. A call's place is its index, one higher, so that 0 is nowhere.
-
-func (d *deadlines) Len() int           { return len(d.calls) }
-func (d *deadlines) Less(i, j int) bool { return d.calls[i].deadline < d.calls[j].deadline }
-func (d *deadlines) Swap(i, j int) {
-	d.calls[i], d.calls[j] = d.calls[j], d.calls[i]
-	d.calls[i].place, d.calls[j].place = i+1, j+1
-}
-
-func (d *deadlines) Push(v any) {
-	c := v.(*Call)
-	d.calls = append(d.calls, c)
-	c.place = len(d.calls)
-}
-
-func (d *deadlines) Pop() any {
-	last := len(d.calls) - 1
-	c := d.calls[last]
-	d.calls[last], d.calls = nil, d.calls[:last]
-	c.place = 0
-	return c
-}

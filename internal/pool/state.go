@@ -1,10 +1,9 @@
 package pool
 
-import (
-	"time"
-)
+import "time"
 
-// phase is where a call is. It only moves forward, except that a call that provably did not start waits again.
+// phase is where a call is. It only moves forward, except that a call that provably did not start, or is to be run
+// again, waits again.
 type phase uint8
 
 const (
@@ -26,53 +25,64 @@ const (
 
 // runner is one runner as the pool decides about it.
 type runner struct {
-	id        string
-	stage     stage
-	load      int           // calls that hold a slot
-	idleSince time.Duration // when load became 0
+	prev, next *runner
+	id         string
+	stage      stage
+	used       bool          // has ever had a call
+	lost       bool          // has died
+	told       bool          // to leave: nothing runs on it any more
+	asked      bool          // whether it is idle, and has not answered
+	disturbed  bool          // has had a call since it was asked
+	load       int           // calls that hold a slot
+	cut        int           // of these, those whose function ought to end
+	idleSince  time.Duration // when load became 0
+	quietSince time.Duration // the same, or when it last was asked or said that it is not idle
 
-	failedBefore int // boots in a row that had failed when this one began
-	prev         *runner
-	next         *runner
+	why          Reason        // it drains
+	culprit      *Call         // whose function does not end, if it drains for that
+	began        time.Duration // to boot
+	joined       time.Duration // when it became ready
+	served       int           // calls whose function it was sent and is over
+	failedBefore int           // boots in a row that had failed when this one began
+	alarm        alarm         // when ready: it is old; when draining: it is to be killed
 }
 
-// rules are what a state decides by.
+// rules are what a state decides by. What is 0 is off, except where it says otherwise.
 type rules struct {
-	min, max  int
-	slots     int // calls at a time per runner
-	idleAfter time.Duration
-	jitter    func() float64 // in [0, 1)
+	min, max       int
+	slots          int           // calls at a time per runner
+	idleAfter      time.Duration // negative: never
+	minIdleAfter   time.Duration // for the runners of min; 0 or less: never
+	asks           bool          // an idle runner is asked before it leaves
+	once           bool          // a runner serves one call
+	maxAge         time.Duration
+	grace          time.Duration // how long a function may ignore that it ought to end
+	lastGrace      time.Duration // how long the other calls of its runner may go on then
+	headroom       int           // free slots to keep
+	maxLine        int           // calls in line
+	maxBytes       int64         // of the calls in line
+	bootsPerMinute int           // that serve nobody; 0: as many as fit max
+	jitter         func() float64
 }
-
-// Boots that fail are tried again, later and later.
-const (
-	firstBackoff = 100 * time.Millisecond
-	lastBackoff  = 10 * time.Second
-	// patience is how many boots in a row may fail, with no runner up, before the calls in line fail too: a
-	// program that cannot boot must not cost its user the whole timeout.
-	patience = 3
-	// together is how many boots beyond those the line asks for are under way at a time.
-	together = 10
-)
 
 // state decides what a pool does. It is pure: events come in with the time, actions go out; it starts nothing, waits
 // for nothing and asks no clock. The pool calls it under its lock.
 type state struct {
 	rules
 	actions []action
+	history history
 
-	line      line                 // calls without a slot
-	free      rings                // ready runners with a free slot
-	runners   map[*runner]struct{} // all but gone ones
-	count     [gone + 1]int        // runners by stage
-	running   int                  // calls that hold a slot
-	deadlines deadlines            // of all calls without an outcome
-
-	failed   int           // boots in a row; those that began together count once
-	failure  error         // why the last one did
-	retryAt  time.Duration // no boot before
-	readyAt  time.Duration // when the pool last came to have a runner
+	line     lines         // calls without a slot
+	free     rings         // ready runners
+	coming   ring          // booting ones, the last one first
+	count    [gone + 1]int // runners by stage
+	running  int           // calls that hold a slot
 	arrivals uint64        // calls that ever arrived
+	alarms   alarms        // of calls and runners
+	demand   demand        // what is known about boots
+	asleep   int           // runners of min that have left because nobody came
+	lived    time.Duration // of runners that are gone, from boot to end
+	beganSum time.Duration // when each of the others began, added up
 	closing  bool          // no new calls
 	closed   bool          // and the old ones have failed
 	nextID   func() string
@@ -92,12 +102,24 @@ const (
 	grant  actionKind = iota // c has a slot of r: send it
 	fail                     // c has no slot and gets err
 	cut                      // c holds a slot of r and gets err now; its function is to be cancelled
+	part                     // c holds a slot of r and gets err now; its function goes on
 	boot                     // boot r
+	ask                      // ask r whether it is idle
 	retire                   // r has no call: let it leave
+	kill                     // r is to end, with the calls that it has
 )
 
 func newState(r rules, nextID func() string) *state {
-	return &state{rules: r, free: newRings(r.slots), runners: make(map[*runner]struct{}), nextID: nextID}
+	if r.once {
+		r.slots = 1
+	}
+	if r.asks && r.idleAfter >= 0 {
+		r.idleAfter = max(r.idleAfter, soonestAsk)
+	}
+	if r.asks && r.minIdleAfter > 0 {
+		r.minIdleAfter = max(r.minIdleAfter, soonestAsk)
+	}
+	return &state{rules: r, free: newRings(r.slots), demand: demand{paid: -time.Minute}, nextID: nextID}
 }
 
 func (s *state) do(a action) { s.actions = append(s.actions, a) }
@@ -109,28 +131,49 @@ func (s *state) take() []action {
 	return a
 }
 
-// arrive takes a new call in.
-func (s *state) arrive(c *Call, now time.Duration) {
+// arrive takes a new call in, or says why not.
+func (s *state) arrive(c *Call, now time.Duration) error {
 	s.arrivals++
-	c.number, c.arrived, c.alone = s.arrivals, now, s.count[ready] == 0
-	if s.closing {
-		s.fail(c, ErrClosed)
-		return
+	c.number, c.arrived, c.alone, c.Attempt = s.arrivals, now, s.count[ready] == 0, 1
+	c.alarm.call = c
+	if err := s.refusal(c); err != nil {
+		c.phase = over
+		s.note(now, CallRefused, c, nil, err)
+		return err
 	}
-	s.deadlines.add(c)
+	if c.deadline > 0 {
+		s.alarms.set(&c.alarm, c.deadline)
+	}
 	s.line.push(c)
+	s.asleep = 0
+	s.note(now, CallQueued, c, nil, nil)
 	s.settle(now)
+	return nil
+}
+
+// refusal says why a call cannot be taken in.
+func (s *state) refusal(c *Call) error {
+	switch {
+	case s.closing:
+		return ErrClosed
+	case s.free.slots > 0:
+		return nil
+	case s.maxLine > 0 && s.line.n >= s.maxLine, s.maxBytes > 0 && s.line.bytes+c.Size > s.maxBytes:
+		return ErrQueueFull
+	}
+	return nil
 }
 
 // settle grants, boots and retires what the state asks for. Every event ends with it.
 func (s *state) settle(now time.Duration) {
-	for s.line.first != nil {
+	for s.line.n > 0 {
 		r := s.free.leastLoaded()
 		if r == nil {
 			break
 		}
 		s.grant(s.line.pop(), r, now)
 	}
+	s.retireSurplus(now)
 	s.bootFor(now)
 	s.retireIdle(now)
 }
@@ -139,94 +182,164 @@ func (s *state) grant(c *Call, r *runner, now time.Duration) {
 	s.free.remove(r)
 	r.load++
 	s.free.add(r)
+	if r.disturbed = true; !r.used {
+		r.used = true
+		s.demand.repay(s.bootEvery())
+	}
 	c.phase, c.runner, c.granted = granted, r, now
 	s.running++
+	s.note(now, CallLeased, c, r, nil)
 	s.do(action{kind: grant, c: c, r: r})
+}
+
+// begin notes that a call is sent to its runner. It says whether it still is to be.
+func (s *state) begin(c *Call, now time.Duration) bool {
+	if c.phase != granted || c.answered {
+		return false
+	}
+	c.sent = true
+	s.note(now, CallStarted, c, c.runner, nil)
+	return true
 }
 
 // release frees the slot of a call.
 func (s *state) release(c *Call, now time.Duration) {
 	r := c.runner
 	s.running--
+	s.alarms.unset(&c.alarm)
+	if c.cut {
+		r.cut--
+	}
 	if r.stage == ready {
 		s.free.remove(r)
 	}
 	if r.load--; r.load == 0 {
-		r.idleSince = now
+		r.idleSince, r.quietSince = now, now
 	}
 	if r.stage == ready {
 		s.free.add(r)
 	}
+	s.relieve(c, r)
 }
 
-// finish notes that a call's function is over, or never starts.
-func (s *state) finish(c *Call, now time.Duration) {
+// finish notes that a call's function is over, or was never sent, for which err may say why.
+func (s *state) finish(c *Call, err error, now time.Duration) {
 	if c.phase != granted {
 		return
 	}
-	s.release(c, now)
-	c.phase = over
-	s.deadlines.remove(c)
+	r := c.runner
+	if c.sent {
+		r.served++
+		s.demand.crashes = 0
+	}
+	what := CallEnded
+	if !c.sent && !c.answered {
+		what = CallFailed
+	}
+	s.leave(c, what, err, now)
+	if s.once && c.sent && r.stage == ready {
+		s.drain(r, Spent, now)
+	}
 	s.settle(now)
 }
 
 // again puts a call that had a slot but certainly did not start back to its place in line.
 func (s *state) again(c *Call, now time.Duration) {
-	if c.phase != granted {
-		return
-	}
-	s.release(c, now)
-	c.runner = nil
 	switch {
+	case c.phase != granted:
+		return
 	case c.answered:
-		c.phase = over
+		s.leave(c, CallEnded, nil, now)
 	case s.closed:
-		s.deadlines.remove(c)
+		s.leave(c, CallFailed, ErrClosed, now)
 		s.fail(c, ErrClosed)
 	default:
-		s.line.back(c)
+		s.backInLine(c, CallMoved, now)
 	}
 	s.settle(now)
 }
 
-// expire gives a call its outcome because its time is over or its caller has gone.
+// lose notes that a call was lost with its runner. It says whether the call is run again.
+func (s *state) lose(c *Call, now time.Duration) (again bool) {
+	again = c.Attempt <= c.Retry && !c.answered && !s.closed
+	switch {
+	case c.phase != granted:
+		return false
+	case again:
+		s.backInLine(c, CallRetried, now)
+		c.Attempt++
+	case c.answered:
+		s.leave(c, CallEnded, nil, now)
+	default:
+		s.leave(c, CallLost, nil, now)
+	}
+	s.settle(now)
+	return again
+}
+
+// leave takes a call from its slot for good.
+func (s *state) leave(c *Call, what Kind, err error, now time.Duration) {
+	if !c.answered {
+		s.spend(c, now)
+	}
+	s.note(now, what, c, c.runner, err)
+	s.release(c, now)
+	c.phase = over
+}
+
+// backInLine takes a call from its slot to its old place in line.
+func (s *state) backInLine(c *Call, what Kind, now time.Duration) {
+	s.note(now, what, c, c.runner, nil)
+	s.release(c, now)
+	c.runner, c.sent, s.asleep = nil, false, 0
+	if c.deadline > 0 {
+		s.alarms.set(&c.alarm, c.deadline)
+	}
+	s.line.back(c)
+}
+
+// expire gives a call its outcome because its caller has gone. A function that is detached goes on.
 func (s *state) expire(c *Call, cause error, now time.Duration) {
-	if !c.answered && c.phase != over {
-		s.giveUp(c, cause, now)
-		s.settle(now)
+	if c.UntilSlot && c.phase == granted {
+		return
 	}
+	s.giveUp(c, cause, c.Detached, now)
+	s.settle(now)
 }
 
-func (s *state) giveUp(c *Call, cause error, now time.Duration) {
+// cancel gives a call its outcome and has its function end.
+func (s *state) cancel(c *Call, cause error, now time.Duration) {
+	s.giveUp(c, cause, false, now)
+	s.settle(now)
+}
+
+func (s *state) giveUp(c *Call, cause error, goesOn bool, now time.Duration) {
+	if c.answered || c.phase == over {
+		return
+	}
 	err := s.timeout(c, cause, now)
-	s.deadlines.remove(c)
-	switch c.phase {
-	case waiting:
+	s.alarms.unset(&c.alarm)
+	if c.phase == waiting {
 		s.line.remove(c)
-		s.fail(c, err)
-	case granted: // the slot is held until the function is over
-		c.answered = true
-		s.do(action{kind: cut, c: c, r: c.runner, err: err})
+		s.failWaiting(c, err, now)
+		return
 	}
+	c.answered = true // the slot is held until the function is over
+	s.note(now, CallLeft, c, c.runner, err)
+	if goesOn {
+		s.do(action{kind: part, c: c, r: c.runner, err: err})
+		return
+	}
+	s.do(action{kind: cut, c: c, r: c.runner, err: err})
+	s.awaitEnd(c, now)
 }
 
-func (s *state) timeout(c *Call, cause error, now time.Duration) *TimeoutError {
-	e := &TimeoutError{Cause: cause}
-	end := now
-	if c.phase == granted {
-		end = c.granted
-		e.Started, e.Running = c.sent, now-c.granted
-	}
-	if c.alone {
-		e.Booting = end - c.arrived
-		if s.readyAt >= c.arrived && s.count[ready] > 0 || c.phase == granted {
-			e.Booting = max(0, min(end, s.readyAt)-c.arrived)
-		}
-	}
-	if e.Queued = end - c.arrived - e.Booting; c.phase == waiting && s.count[ready] == 0 && s.failure != nil {
-		e.Boot = s.failure
-	}
-	return e
+// failWaiting gives a call its outcome that has just been taken from the line.
+func (s *state) failWaiting(c *Call, err error, now time.Duration) {
+	s.alarms.unset(&c.alarm)
+	s.spend(c, now)
+	s.note(now, CallFailed, c, nil, err)
+	s.fail(c, err)
 }
 
 func (s *state) fail(c *Call, err error) {
@@ -234,171 +347,85 @@ func (s *state) fail(c *Call, err error) {
 	s.do(action{kind: fail, c: c, err: err})
 }
 
-// bootFor boots what the line and min ask for.
-func (s *state) bootFor(now time.Duration) {
-	for now >= s.retryAt && s.lacksRunner() {
-		r := &runner{id: s.nextID(), failedBefore: s.failed}
-		s.runners[r] = struct{}{}
-		s.count[booting]++
-		s.do(action{kind: boot, r: r})
-		if s.failed > 0 { // the next one a while later, whatever becomes of this one
-			s.backOff(now)
+// failAll fails everything that waits.
+func (s *state) failAll(err error, now time.Duration) {
+	for s.line.n > 0 {
+		s.failWaiting(s.line.pop(), err, now)
+	}
+}
+
+// spend says in c where its time has gone until now.
+func (s *state) spend(c *Call, now time.Duration) {
+	end := now
+	c.Running, c.Booting = 0, 0
+	if c.phase == granted {
+		end, c.Running = c.granted, now-c.granted
+	}
+	if c.alone {
+		c.Booting = end - c.arrived
+		if s.demand.readyAt >= c.arrived && s.count[ready] > 0 || c.phase == granted {
+			c.Booting = max(0, min(end, s.demand.readyAt)-c.arrived)
 		}
 	}
+	c.Queued = end - c.arrived - c.Booting
 }
 
-// backOff puts the next boot off, the longer the more have failed in a row.
-func (s *state) backOff(now time.Duration) {
-	backoff := min(lastBackoff, firstBackoff<<min(s.failed-1, 10))
-	s.retryAt = now + backoff/2 + time.Duration(s.jitter()*float64(backoff/2))
-}
-
-// lacksRunner says whether the line or min asks for one more boot, and there may be one.
-func (s *state) lacksRunner() bool {
-	up := s.count[booting] + s.count[ready]
-	forLine := s.line.n > s.count[booting]*s.slots
-	forMin := up < s.min && s.count[booting] < together && !s.closing
-	if s.closed || up+s.count[draining] >= s.max {
-		return false
+func (s *state) timeout(c *Call, cause error, now time.Duration) *TimeoutError {
+	s.spend(c, now)
+	e := &TimeoutError{Cause: cause, Queued: c.Queued, Booting: c.Booting, Running: c.Running}
+	e.Started = c.phase == granted && c.sent || c.Attempt > 1
+	if c.phase == waiting && s.count[ready] == 0 {
+		e.Boot = s.demand.failure
 	}
-	return forLine || forMin
-}
-
-func (s *state) move(r *runner, to stage) {
-	s.count[r.stage]--
-	s.count[to]++
-	r.stage = to
-}
-
-// up notes that a runner is ready for calls, unless it was told to leave meanwhile.
-func (s *state) up(r *runner, now time.Duration) {
-	if r.stage != booting {
-		return
-	}
-	if s.count[ready] == 0 {
-		s.readyAt = now
-	}
-	s.move(r, ready)
-	s.failed, s.failure, s.retryAt = 0, nil, 0
-	r.idleSince = now
-	s.free.add(r)
-	s.settle(now)
-}
-
-// bootFailed notes that a runner did not come up, and is gone.
-func (s *state) bootFailed(r *runner, err error, now time.Duration) {
-	if r.stage == draining { // nobody waited for it any more
-		s.ended(r, now)
-		return
-	}
-	s.remove(r)
-	s.failure = err
-	if r.failedBefore == s.failed { // else it is one of a burst, of which another has failed already
-		s.failed++
-		s.backOff(now)
-	}
-	if s.failed >= patience && s.count[ready] == 0 && s.count[booting] == 0 {
-		for s.line.first != nil {
-			c := s.line.pop()
-			s.deadlines.remove(c)
-			s.fail(c, err)
-		}
-	}
-	s.settle(now)
-}
-
-// lost notes that a runner takes no more calls because it has died. Its calls end one by one.
-func (s *state) lost(r *runner, now time.Duration) {
-	if r.stage == ready {
-		s.drain(r)
-	}
-	s.settle(now)
-}
-
-// drain has a runner leave that is booting or ready.
-func (s *state) drain(r *runner) {
-	if r.stage == ready {
-		s.free.remove(r)
-	}
-	s.move(r, draining)
-	s.do(action{kind: retire, r: r})
-}
-
-// ended notes that nothing is left of a runner.
-func (s *state) ended(r *runner, now time.Duration) {
-	s.remove(r)
-	s.settle(now)
-}
-
-func (s *state) remove(r *runner) {
-	s.move(r, gone)
-	s.count[gone] = 0
-	delete(s.runners, r)
-}
-
-// retireIdle lets runners leave that have been without a call for long enough, beyond min. When no call comes any
-// more and none is left, all leave.
-func (s *state) retireIdle(now time.Duration) {
-	if s.closing && s.line.n == 0 && s.running == 0 {
-		if s.count[booting]+s.count[ready] == 0 {
-			return
-		}
-		for r := range s.runners {
-			if r.stage != draining {
-				s.drain(r)
-			}
-		}
-		return
-	}
-	for s.idleAfter >= 0 && s.count[ready] > s.min {
-		r := s.free.longestIdle()
-		if r == nil || now-r.idleSince < s.idleAfter {
-			return
-		}
-		s.drain(r)
-	}
+	return e
 }
 
 // tick does what is due.
 func (s *state) tick(now time.Duration) {
-	for c := s.deadlines.first(); c != nil && c.deadline <= now; c = s.deadlines.first() {
-		s.giveUp(c, errDeadline, now)
+	for a := s.alarms.next(now); a != nil; a = s.alarms.next(now) {
+		switch {
+		case a.runner != nil:
+			s.remind(a.runner, now)
+		case a.call.answered:
+			s.condemn(a.call, now)
+		default:
+			s.giveUp(a.call, errDeadline, false, now)
+		}
 	}
 	s.settle(now)
 }
 
 // due returns when the next tick is needed; false if no time has to come.
 func (s *state) due() (at time.Duration, ok bool) {
+	at, ok = s.alarms.soonest()
 	soonest := func(t time.Duration) {
 		if !ok || t < at {
 			at, ok = t, true
 		}
 	}
-	if c := s.deadlines.first(); c != nil {
-		soonest(c.deadline)
+	if r := s.free.longestIdle(); r != nil {
+		if after, leaves := s.leavesAfter(); leaves {
+			soonest(r.quietSince + after)
+		}
 	}
-	if r := s.free.longestIdle(); r != nil && s.idleAfter >= 0 && s.count[ready] > s.min {
-		soonest(r.idleSince + s.idleAfter)
-	}
-	if s.retryAt > 0 && s.lacksRunner() {
-		soonest(s.retryAt)
+	if s.lacksRunner() {
+		soonest(s.demand.next())
 	}
 	return at, ok
 }
 
 // shut lets no new call in. Runners leave when there is nothing left to do.
 func (s *state) shut(now time.Duration) {
-	s.closing = true
+	if !s.closing {
+		s.closing = true
+		s.noteRunner(now, Closing, nil, nil)
+	}
 	s.settle(now)
 }
 
 // close fails what waits; the pool cuts what runs.
 func (s *state) close(now time.Duration) {
-	s.closing, s.closed = true, true
-	for s.line.first != nil {
-		c := s.line.pop()
-		s.deadlines.remove(c)
-		s.fail(c, ErrClosed)
-	}
-	s.settle(now)
+	s.closed = true
+	s.failAll(ErrClosed, now)
+	s.shut(now)
 }

@@ -3,18 +3,88 @@ package pool
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"math/rand/v2"
 	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 )
 
-// TestMain has the random test try 20,000 schedules unless -rapid.checks says otherwise.
+var schedules = flag.Uint64("schedules", 60_000, "how many random schedules to try")
+
+// TestMain has rapid try 2,000 schedules, unless it is told how many, and leave no files.
 func TestMain(m *testing.M) {
-	flag.Set("rapid.checks", "20000")
+	flag.Set("rapid.checks", "2000")
 	flag.Set("rapid.nofailfile", "true")
 	os.Exit(m.Run())
+}
+
+// TestAnyScheduleKeepsThePromises lets random things happen and checks, after each, all that promises.go holds.
+func TestAnyScheduleKeepsThePromises(t *testing.T) {
+	var next, failed atomic.Uint64
+	begun := time.Now()
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for seed := next.Add(1); seed <= *schedules && failed.Load() == 0; seed = next.Add(1) {
+				if err := trySchedule(seed, false); err != nil && failed.CompareAndSwap(0, seed) {
+					t.Errorf("[schedule %d] %v", seed, trySchedule(seed, true))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	tried := min(next.Load(), *schedules)
+	t.Logf("%d schedules, %.0f a second", tried, float64(tried)/time.Since(begun).Seconds())
+}
+
+// broken is a promise that was not kept.
+type broken struct{ error }
+
+// breaker ends a schedule in which a promise was not kept.
+type breaker struct{}
+
+func (breaker) Fatal(args ...any)            { panic(broken{errors.New(fmt.Sprint(args...))}) }
+func (breaker) Fatalf(f string, args ...any) { panic(broken{fmt.Errorf(f, args...)}) }
+
+// trySchedule lives a schedule out. If it tells, the error says what has happened.
+func trySchedule(seed uint64, tells bool) (err error) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	w := &world{failer: breaker{}, upTo: func(_ string, n int) int { return r.IntN(n + 1) }, tells: tells}
+	defer func() {
+		if b, ok := recover().(broken); ok {
+			err = b.error
+		}
+		for _, e := range w.story {
+			err = fmt.Errorf("%w\n\t%-12v %-15v runner %-3s %-8s call %d", err, e.at, e.Kind, e.Runner, e.Reason, e.Call)
+		}
+	}()
+	liveOut(w)
+	return nil
+}
+
+// TestAnyScheduleInShort does the same with rapid, which finds the shortest schedule that breaks a promise.
+func TestAnyScheduleInShort(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		liveOut(&world{failer: t, upTo: func(what string, n int) int { return rapid.IntRange(0, n).Draw(t, what) }})
+	})
+}
+
+// liveOut is a whole schedule.
+func liveOut(w *world) {
+	w.open()
+	w.check()
+	for range w.upTo("steps", 40) {
+		happenings[w.upTo("what", len(happenings)-1)](w)
+		w.check()
+	}
+	[]func(*world){(*world).finishWork, (*world).shutDown, (*world).cutOff}[w.upTo("end", 2)](w)
 }
 
 // grid is the step of time in the random schedules. It is coarse so that much happens at the same instant.
@@ -30,62 +100,129 @@ type seen struct {
 	number   int     // in the order of arrival
 	holds    *runner // whose slot it holds
 	inLine   bool
+	sent     bool          // on the slot that it holds
+	starts   int           // how often it was sent
+	losses   int           // and lost
+	cutAt    time.Duration // when its function was to end, if it holds a slot
 	outcomes int
 }
 
 // place is what an onlooker knows of a runner.
 type place struct {
-	stage     stage
-	told      bool // to leave
-	lost      bool
-	holds     int
-	idleSince time.Duration
+	stage      stage
+	told       bool // to leave
+	lost       bool
+	killed     bool
+	asked      bool
+	disturbed  bool // since it was asked
+	used       bool
+	served     int
+	holds      int
+	began      time.Duration
+	joined     time.Duration
+	idleSince  time.Duration
+	quietSince time.Duration
+	culprit    *Call         // whose function does not end
+	blamedAt   time.Duration // since when
 
 	failedBefore int
 }
 
 // world is a state and an onlooker who knows only the events and the actions.
 type world struct {
-	*rapid.T
+	failer
+	upTo    func(what string, n int) int // a random number
 	s       *state
 	now     time.Duration
 	calls   []*Call // all that arrived
 	of      map[*Call]*seen
 	runners []*runner // all that were ever booted
 	at      map[*runner]*place
-	failed  int // boots in a row
+	replay  *replay
+	tells   bool
+	story   []Event // all, if it tells
+	failed  int     // boots in a row
 	ticked  bool
 	booted  int // how many boots the last event has begun
+	there   int // runners before the last event
+	able    int // of these, those that were not draining
+	asleep  int // runners of min that had left before it because nobody came
+	surplus int // how many the last event had too many
+	acted   bool
 	shut    bool
 	closed  bool
 }
 
-func newWorld(t *rapid.T) *world {
-	w := &world{T: t, now: 1, of: map[*Call]*seen{}, at: map[*runner]*place{}}
-	r := rules{min: w.upTo("min", 2), slots: 1 + w.upTo("slots", 2)}
-	r.max = max(1, r.min) + w.upTo("max", 2)
-	r.idleAfter = []time.Duration{-1, 0, grid, 3 * grid}[w.upTo("idle", 3)]
-	jitter := float64(w.upTo("jitter", 1)) / 2
-	r.jitter = func() float64 { return jitter }
-	w.s = newState(r, func() string { return "" })
-	w.event(w.s.settle)
-	return w
+type failer interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
 }
 
-func (w *world) upTo(what string, n int) int { return rapid.IntRange(0, n).Draw(w.T, what) }
+// open begins the world with a new state.
+func (w *world) open() {
+	w.now, w.of, w.at, w.replay = 1, map[*Call]*seen{}, map[*runner]*place{}, newReplay(w.failer)
+	n := 0
+	w.s = newState(w.rules(), func() string { n++; return strconv.Itoa(n) })
+	w.s.history.observed = true
+	w.event(w.s.settle)
+}
+
+// some returns one of the values.
+func some[T any](w *world, what string, of ...T) T { return of[w.upTo(what, len(of)-1)] }
+
+// rules returns rules of which few are on.
+func (w *world) rules() rules {
+	r := rules{min: w.upTo("min", 2), slots: 1 + w.upTo("slots", 2)}
+	r.max = max(1, r.min) + w.upTo("max", 2)
+	r.idleAfter = some(w, "idle", -1, 0, grid, 3*grid)
+	jitter := float64(w.upTo("jitter", 1)) / 2
+	r.jitter = func() float64 { return jitter }
+	switch w.upTo("special", 7) {
+	case 0:
+		r.minIdleAfter = some(w, "min idle", grid, 4*grid)
+	case 1:
+		r.asks = true
+	case 2:
+		r.once = true
+	case 3:
+		r.maxAge = 10 * grid
+	case 4, 5:
+		r.grace, r.lastGrace = some(w, "grace", grid, 2*grid), some(w, "last grace", grid, 3*grid)
+	case 6:
+		r.headroom = 1 + w.upTo("headroom", 3)
+	}
+	switch w.upTo("bound", 5) {
+	case 0:
+		r.maxLine = 1 + w.upTo("line", 3)
+	case 1:
+		r.maxBytes = 1 + int64(w.upTo("bytes", 3))
+	case 2:
+		r.bootsPerMinute = 1 + w.upTo("boots a minute", 2)
+	}
+	return r
+}
 
 // pick returns one of the calls or runners that fit, or nil.
 func pick[E any](w *world, all []*E, fits func(*E) bool) *E {
-	var some []*E
+	n := 0
 	for _, e := range all {
 		if fits(e) {
-			some = append(some, e)
+			n++
 		}
 	}
-	if len(some) == 0 {
+	if n == 0 {
 		return nil
 	}
-	return some[w.upTo("which", len(some)-1)]
+	n = w.upTo("which", n-1)
+	for _, e := range all {
+		if fits(e) {
+			if n == 0 {
+				return e
+			}
+			n--
+		}
+	}
+	return nil
 }
 
 func (w *world) runner(stages ...stage) *runner {
@@ -103,110 +240,13 @@ func (w *world) holder() *Call {
 	return pick(w, w.calls, func(c *Call) bool { return w.of[c].holds != nil })
 }
 
-// event lets something happen and looks at every action that follows.
-func (w *world) event(decide func(time.Duration)) {
-	w.ticked, w.booted = false, 0
-	decide(w.now)
-	for _, a := range w.s.take() {
-		switch a.kind {
-		case boot:
-			w.runners = append(w.runners, a.r)
-			w.at[a.r] = &place{stage: booting, failedBefore: w.failed}
-			w.booted++
-		case retire:
-			w.retired(a.r)
-		case grant:
-			w.granted(a.c, a.r)
-		case fail:
-			if w.of[a.c].holds != nil {
-				w.Fatalf("call %d failed although it holds a slot", w.of[a.c].number)
-			}
-			w.of[a.c].inLine = false
-			w.outcome(a.c, a.err)
-		case cut:
-			if w.of[a.c].holds != a.r || a.r == nil {
-				w.Fatalf("call %d was cut without a slot", w.of[a.c].number)
-			}
-			w.outcome(a.c, a.err)
-		}
-	}
-}
-
-func (w *world) granted(c *Call, r *runner) {
-	o, p := w.of[c], w.at[r]
-	if !o.inLine || o.outcomes > 0 {
-		w.Fatalf("call %d got a slot although it does not wait", o.number)
-	}
-	if p.stage != ready || p.told || p.lost {
-		w.Fatalf("call %d got a slot of a runner that is not ready", o.number)
-	}
-	for _, other := range w.calls {
-		if w.of[other].inLine && w.of[other].number < o.number {
-			w.Fatalf("call %d got a slot before call %d", o.number, w.of[other].number)
-		}
-	}
-	for _, other := range w.runners {
-		if q := w.at[other]; q.stage == ready && q.holds < p.holds {
-			w.Fatalf("a runner with %d calls got another one, one with %d did not", p.holds, q.holds)
-		}
-	}
-	o.inLine, o.holds = false, r
-	p.holds++
-}
-
-func (w *world) retired(r *runner) {
-	p := w.at[r]
-	if p.told || p.stage != ready && p.stage != booting {
-		w.Fatal("a runner that was on its way out was told to leave")
-	}
-	if p.stage == booting && (!w.shut || w.waiting()+w.holding() > 0) {
-		w.Fatal("a runner that boots was told to leave while it may be of use")
-	}
-	p.told, p.stage = true, draining
-	if p.lost || w.closed {
-		return
-	}
-	left := 0
-	for _, q := range w.at {
-		if q.stage == ready {
-			left++
-		}
-	}
-	switch {
-	case p.holds > 0:
-		w.Fatalf("a runner with %d calls was told to leave", p.holds)
-	case w.shut && w.waiting() == 0 && w.holding() == 0:
-	case left < w.s.min:
-		w.Fatalf("%d runners left, min is %d", left, w.s.min)
-	case w.s.idleAfter < 0 || w.now-p.idleSince < w.s.idleAfter:
-		w.Fatalf("told to leave after %v without a call", w.now-p.idleSince)
-	}
-}
-
-func (w *world) outcome(c *Call, err error) {
-	o := w.of[c]
-	if o.outcomes++; o.outcomes > 1 {
-		w.Fatalf("call %d has %d outcomes", o.number, o.outcomes)
-	}
-	if late := new(TimeoutError); errors.As(err, &late) {
-		if sum := late.Queued + late.Booting + late.Running; sum != w.now-c.arrived || min(late.Queued, late.Booting, late.Running) < 0 {
-			w.Fatalf("%v queued, %v booting, %v running of %v", late.Queued, late.Booting, late.Running, w.now-c.arrived)
-		}
-	}
-}
-
-// released notes that a call has given its slot back.
-func (w *world) released(c *Call) {
-	p := w.at[w.of[c].holds]
-	w.of[c].holds = nil
-	if p.holds--; p.holds == 0 {
-		p.idleSince = w.now
-	}
+func (w *world) holderOn(r *runner) *Call {
+	return pick(w, w.calls, func(c *Call) bool { return w.of[c].holds == r })
 }
 
 func (w *world) waiting() (n int) {
-	for _, o := range w.of {
-		if o.inLine {
+	for _, c := range w.calls {
+		if w.of[c].inLine {
 			n++
 		}
 	}
@@ -214,23 +254,10 @@ func (w *world) waiting() (n int) {
 }
 
 func (w *world) holding() (n int) {
-	for _, o := range w.of {
-		if o.holds != nil {
+	for _, c := range w.calls {
+		if w.of[c].holds != nil {
 			n++
 		}
 	}
 	return n
-}
-
-// TestAnyScheduleKeepsThePromises lets random things happen and checks, after each, all that promises.go holds.
-func TestAnyScheduleKeepsThePromises(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
-		w.check()
-		for range w.upTo("steps", 40) {
-			happenings[w.upTo("what", len(happenings)-1)](w)
-			w.check()
-		}
-		[]func(*world){(*world).finishWork, (*world).shutDown, (*world).cutOff}[w.upTo("end", 2)](w)
-	})
 }

@@ -9,7 +9,7 @@ import (
 func TestStatsAreWhatIs(t *testing.T) {
 	bubble(t, &cloud{bootFor: time.Second}, func(c *Config) { c.Max, c.MaxConcurrency = 2, 2 }, func(t *testing.T, p *Pool) {
 		cs := new(calls).make(t.Context(), p, 0, times(5, "for 10s")...)
-		if s := p.Stats(); s.Booting != 2 || s.Ready != 0 || s.Waiting != 5 || s.Running != 0 || len(s.Runners) != 0 {
+		if s := p.Stats(); s.Booting != 2 || s.Ready != 0 || s.Waiting != 5 || s.Running != 0 || len(s.Runners) != 2 {
 			t.Errorf("while they boot: %+v", s)
 		}
 		time.Sleep(2 * time.Second)

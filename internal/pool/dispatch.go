@@ -1,0 +1,311 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fleetinglambda/flame/internal/session"
+)
+
+// Do runs c and returns when it has its outcome. ctx ends it.
+func (p *Pool) Do(ctx context.Context, c *Call) error {
+	c.synced = true
+	if c.Err = p.admit(ctx, c); c.Err != nil {
+		return c.Err
+	}
+	slot, over := p.waitForSlot(c)
+	for ; !over; slot, over = p.waitForSlot(c) {
+		if l, remote := p.send(c); remote != nil {
+			l.session.Wait(remote)
+		}
+	}
+	if slot { // it came together with the outcome
+		p.event(nil, func(now time.Duration) { p.state.finish(c, nil, now) })
+	}
+	if c.unhook != nil {
+		c.unhook()
+	}
+	return c.Err
+}
+
+// Start takes c in and returns. An error means that it did not: c.Ended is not called then.
+func (p *Pool) Start(ctx context.Context, c *Call) error { return p.admit(ctx, c) }
+
+// Cancel gives c its outcome, unless it has one, and has its function end, detached or not. The cause is in its
+// *TimeoutError. A call that was not taken in stays as it is.
+func (p *Pool) Cancel(c *Call, cause error) {
+	p.event(nil, func(now time.Duration) {
+		if c.number > 0 {
+			p.state.cancel(c, cause, now)
+		}
+	})
+}
+
+// admit brings c into the state, or says why not.
+func (p *Pool) admit(ctx context.Context, c *Call) error {
+	c.remote = &c.first
+	now := p.now()
+	if c.Timeout > 0 {
+		c.deadline = max(0, now+c.Timeout) // 0 if it is so far off that it cannot be told
+	}
+	watched := ctx.Done() != nil && (c.synced || !c.Detached)
+	if watched {
+		if d, ok := ctx.Deadline(); ok && !c.Detached && !c.UntilSlot {
+			if at := max(1, d.Sub(p.start)); c.deadline == 0 || at < c.deadline {
+				c.deadline = at
+			}
+		}
+		if ctx.Err() != nil {
+			return &TimeoutError{Cause: causeOf(ctx)}
+		}
+	}
+	if c.deadline > 0 && c.deadline <= now {
+		return &TimeoutError{Cause: errDeadline}
+	}
+	var refused error
+	p.event(c, func(now time.Duration) { refused = p.state.arrive(c, now) })
+	if refused == nil && watched {
+		p.watch(ctx, c)
+	}
+	return refused
+}
+
+// causeOf says why ctx has ended. A deadline is a deadline, whether ctx or the pool has noticed it first.
+func causeOf(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errDeadline
+	}
+	return context.Cause(ctx)
+}
+
+// watch has the end of ctx end c.
+func (p *Pool) watch(ctx context.Context, c *Call) {
+	stop := context.AfterFunc(ctx, func() {
+		p.event(nil, func(now time.Duration) { p.state.expire(c, causeOf(ctx), now) })
+	})
+	p.mu.Lock()
+	c.unhook = stop
+	needless := c.done || c.UntilSlot && c.sent
+	p.mu.Unlock()
+	if needless {
+		stop()
+	}
+}
+
+// waitForSlot waits until c has a slot that it has not been sent on yet, or its outcome, or both.
+func (p *Pool) waitForSlot(c *Call) (slot, over bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if slot = c.phase == granted && !c.sent; slot || c.done {
+			return slot, c.done
+		}
+		p.sleepLocked(c)
+	}
+}
+
+// sleepLocked waits, without the lock, until something has changed for c.
+func (p *Pool) sleepLocked(c *Call) {
+	if c.wake == nil {
+		c.wake = make(chan struct{}, 1)
+	}
+	p.mu.Unlock()
+	<-c.wake
+	p.mu.Lock()
+}
+
+func (c *Call) wakeLocked() {
+	if c.wake != nil {
+		select {
+		case c.wake <- struct{}{}:
+		default: // it has been woken
+		}
+	}
+}
+
+// perform does, without the lock, what the state has decided about a call.
+func (p *Pool) perform(a action) {
+	switch a.kind {
+	case grant:
+		if !a.c.synced { // else his own goroutine sends
+			p.send(a.c)
+		}
+	case fail:
+		p.finish(a.c, a.err)
+	case cut, part:
+		p.abandon(a.c, a.err, a.kind == part)
+	}
+}
+
+// finish gives c its outcome.
+func (p *Pool) finish(c *Call, err error) {
+	p.mu.Lock()
+	first := !c.done
+	if first {
+		c.done, c.Err = true, err
+		c.wakeLocked()
+	}
+	unhook := c.unhook
+	p.mu.Unlock()
+	if !first || c.synced {
+		return
+	}
+	if unhook != nil {
+		unhook()
+	}
+	c.Ended(c)
+}
+
+// abandon gives c its outcome now. Its function is asked to end, unless it goes on, and keeps its slot until it has.
+func (p *Pool) abandon(c *Call, err error, goesOn bool) {
+	p.finish(c, err)
+	p.mu.Lock()
+	sent, l, remote := c.sent, c.on, c.remote
+	p.mu.Unlock()
+	if sent { // else who sends it sees that it has its outcome
+		p.letGo(l, remote, goesOn || errors.Is(err, context.DeadlineExceeded))
+	}
+}
+
+// letGo has the function end whose caller is not waiting any more, if it is to. The runner keeps deadlines itself, so that
+// the function learns the true reason.
+func (p *Pool) letGo(l *live, remote *session.Call, goesOn bool) {
+	if !goesOn {
+		l.session.Cancel(remote)
+	}
+	l.session.Release(remote)
+}
+
+// send sends c to the runner that it has a slot of. It returns what was sent, or nil if there is nothing to wait for.
+func (p *Pool) send(c *Call) (*live, *session.Call) {
+	parts, err := p.encode(c)
+	if err != nil {
+		p.finish(c, err)
+		return nil, nil
+	}
+	p.mu.Lock()
+	l, remote, unhook := c.on, c.remote, c.unhook
+	begun := p.state.begin(c, p.now())
+	p.publishLocked()
+	p.mu.Unlock()
+	if !begun { // its time was over while it was encoded
+		p.event(nil, func(now time.Duration) { p.state.finish(c, nil, now) })
+		return nil, nil
+	}
+	if c.UntilSlot && unhook != nil {
+		unhook()
+	}
+	if c.Sent != nil {
+		c.Sent(c)
+	}
+	if !p.transmit(c, l, remote, parts) {
+		p.ended(c, l, session.Result{Lost: true})
+		return nil, nil
+	}
+	p.mu.Lock()
+	answered, cut := c.done, c.cut
+	p.mu.Unlock()
+	if answered { // its time was over while it was sent
+		p.letGo(l, remote, !cut || errors.Is(c.Err, context.DeadlineExceeded))
+	}
+	return l, remote
+}
+
+// transmit hands c to the session of its runner. It returns false if that is over.
+func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte) bool {
+	var left time.Duration
+	if c.deadline > 0 {
+		left = max(1, c.deadline-p.now())
+	}
+	remote.Key, remote.Attended = c.Key, c.synced
+	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
+	lends := c.Lent != nil && c.Lent.Lent()
+	if lends {
+		remote.Noted = c.Lent.Noted
+	}
+	if l.session.Send(remote, parts, left) != nil {
+		return false
+	}
+	if lends {
+		c.Lent.Bind(func(note []byte) { l.session.Note(remote, note) })
+	}
+	return true
+}
+
+// encode returns c's message. Without one, be it for an error or a panic, the slot is free again.
+func (p *Pool) encode(c *Call) (parts [][]byte, err error) {
+	encoded := false
+	defer func() {
+		if !encoded {
+			p.event(nil, func(now time.Duration) { p.state.finish(c, err, now) })
+		}
+	}()
+	parts, err = c.Encode()
+	encoded = err == nil
+	return parts, err
+}
+
+// ended is told by the session that c's function is over, or does not start.
+func (p *Pool) ended(c *Call, l *live, r session.Result) {
+	switch {
+	case r.Started && !r.Lost:
+		p.answered(c, r.Data)
+	case !r.Started:
+		p.unstarted(c, l, r.Lost)
+	default:
+		p.lost(c, l)
+	}
+}
+
+// unstarted has a call wait again that certainly did not start: its runner is lost, or refused it because it leaves.
+func (p *Pool) unstarted(c *Call, l *live, lost bool) {
+	p.event(nil, func(now time.Duration) {
+		c.remote = new(session.Call)
+		switch {
+		case lost:
+			p.state.died(l.runner, now)
+		case !c.answered:
+			p.state.leaving(l.runner, now)
+		}
+		p.state.again(c, now)
+	})
+}
+
+// answered gives c what its runner said, unless c has another outcome by now.
+func (p *Pool) answered(c *Call, reply []byte) {
+	late := false
+	p.event(nil, func(now time.Duration) {
+		if c.deadline > 0 && now >= c.deadline { // the timer is late
+			p.state.cancel(c, errDeadline, now)
+		}
+		if late = c.answered; !late {
+			c.Reply = reply
+		}
+		p.state.finish(c, nil, now)
+	})
+	if !late {
+		p.finish(c, nil)
+	}
+}
+
+// lost gives c its outcome when it is known how its runner was lost, or has it run again. The slot is free at once.
+func (p *Pool) lost(c *Call, l *live) {
+	var tell func()
+	p.event(nil, func(now time.Duration) {
+		p.state.died(l.runner, now)
+		answered := c.answered
+		c.remote = new(session.Call)
+		if again := p.state.lose(c, now); again || answered {
+			return
+		}
+		tell = func() { p.finish(c, l.lostError()) }
+		if !p.state.closed { // under the lock, so that Close waits for it
+			p.wg.Go(tell)
+			tell = nil
+		}
+	})
+	if tell != nil { // what ends it is known at once
+		tell()
+	}
+}
