@@ -11,8 +11,9 @@ import (
 // Do runs c and returns when it has its outcome. ctx ends it.
 func (p *Pool) Do(ctx context.Context, c *Call) error {
 	c.synced = true
-	if c.Err = p.admit(ctx, c); c.Err != nil {
-		return c.Err
+	if err := p.admit(ctx, c); err != nil {
+		c.Err = err
+		return err
 	}
 	slot, over := p.waitForSlot(c)
 	for ; !over; slot, over = p.waitForSlot(c) {
