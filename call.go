@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 	"sync"
-	"time"
 
 	"github.com/fleetinglambda/flame/internal/pool"
 	"github.com/fleetinglambda/flame/internal/runner"
@@ -100,14 +99,6 @@ func (t *Task[T]) Done() <-chan struct{} { return t.done }
 
 // Cancel ends the work as the end of its context does. A Task that is over stays as it is.
 func (t *Task[T]) Cancel() { t.cancel() }
-
-// Option changes one call.
-type Option func(*pool.Call)
-
-// Timeout bounds the call, waiting and running together, instead of the pool's Timeout. Zero or less: no bound.
-func Timeout(d time.Duration) Option {
-	return func(c *pool.Call) { c.Timeout = max(d, 0) }
-}
 
 // function is what crosses for a Call. A runner finds the type of the result in that of the function.
 type function[T any] struct {

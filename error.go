@@ -16,6 +16,10 @@ import (
 // ErrPoolClosed is what a call on a pool gets after Shutdown or Close. Its function did not run.
 var ErrPoolClosed = errors.New("flame: the pool is closed")
 
+// ErrQueueFull is what a call gets at once when too many calls wait already, or too many bytes of them: see Config's MaxQueue
+// and MaxQueueBytes. Its function did not run.
+var ErrQueueFull = errors.New("flame: the queue is full")
+
 // ErrNotServing is what Open returns in a program that has not called [ServeIfRunner] yet: its
 // runners would run main from the start and never serve.
 var ErrNotServing = errors.New("flame: Open before ServeIfRunner: runners run this program's main too, " +
@@ -170,6 +174,8 @@ func atRim(name string, err error) error {
 		return nil
 	case errors.Is(err, pool.ErrClosed):
 		return ErrPoolClosed
+	case errors.Is(err, pool.ErrQueueFull):
+		return ErrQueueFull
 	case errors.As(err, &late):
 		return &TimeoutError{
 			Queued: late.Queued, Booting: late.Booting, Running: late.Running,
@@ -191,6 +197,10 @@ func lostAtRim(l *pool.LostError) error {
 	var exit *backend.ExitError
 	if errors.As(l.Cause, &exit) {
 		e.ExitCode, e.Signal, e.OOM = exit.Code, exit.Signal, exit.OOM
+	}
+	var stuck *pool.StuckError
+	if errors.As(l.Cause, &stuck) {
+		e.cause = fmt.Errorf("it was killed because %s did not end in %v although its context had", functionName(stuck.Key), stuck.Grace)
 	}
 	return e
 }

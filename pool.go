@@ -46,15 +46,36 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		return nil, fmt.Errorf("flame: pool %q: %w", cfg.Name, err)
 	}
 	p := &Pool{config: cfg, build: im.Build(), parent: parentID()}
-	p.pool, err = pool.Open(ctx, pool.Config{
-		Name: cfg.Name, Backend: cfg.Backend, Min: cfg.Min, Max: cfg.Max, MaxConcurrency: cfg.MaxConcurrency,
-		BootTimeout: cfg.BootTimeout, ShutdownTimeout: cfg.ShutdownTimeout, IdleShutdownAfter: cfg.IdleShutdownAfter,
-		Spec: p.spec, Join: p.join, Logger: cfg.Logger,
-	})
+	inner, err := p.settings()
 	if err != nil {
+		return nil, err
+	}
+	if p.pool, err = pool.Open(ctx, inner); err != nil {
 		return nil, atRim(cfg.Name, err)
 	}
 	return p, nil
+}
+
+// settings makes of the Config what the pool inside needs.
+func (p *Pool) settings() (pool.Config, error) {
+	c := p.config
+	s := pool.Config{
+		Name: c.Name, Backend: c.Backend, Min: c.Min, Max: c.Max, MaxConcurrency: c.MaxConcurrency, SingleUse: c.SingleUse,
+		BootTimeout: c.BootTimeout, ShutdownTimeout: c.ShutdownTimeout, KillGrace: c.KillGrace,
+		IdleShutdownAfter: c.IdleShutdownAfter, MinIdleShutdownAfter: c.MinIdleShutdownAfter, MaxRunnerAge: c.MaxRunnerAge,
+		Headroom: c.Headroom, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes,
+		Spec: p.spec, Join: p.join, Logger: c.Logger,
+	}
+	if c.OnEvent != nil {
+		s.OnEvent = p.teller(c.OnEvent)
+	}
+	if c.IdleCheck != nil {
+		var err error
+		if s.IdleCheck, err = idleCheck(c); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 // canBoot says why copies of this program would not serve: they would run main as parents, and boot copies in turn.
@@ -81,6 +102,16 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 func (p *Pool) Close() error {
 	defer p.wg.Wait()
 	return p.outcome(p.pool.Close())
+}
+
+// Resize changes how many runners there are at least and at most. Runners that are too many take no more calls and leave when
+// they have none; what is missing to Min is booted, and Resize does not wait for it.
+func (p *Pool) Resize(least, most int) error {
+	err := p.pool.Resize(least, most)
+	if err == nil || errors.Is(err, pool.ErrClosed) {
+		return atRim(p.config.Name, err)
+	}
+	return fmt.Errorf("flame: pool %q: %w", p.config.Name, err)
 }
 
 func (p *Pool) outcome(err error) error {

@@ -2,6 +2,7 @@ package flame
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -18,6 +19,7 @@ type sending struct {
 	pool     *Pool
 	crossing runner.Function
 	given    context.Context // by the caller; nil if it is the one that the call ends with
+	wrong    []error         // what is wrong with its options
 }
 
 // do runs f and reads its result into result, which is a pointer or nil.
@@ -45,6 +47,7 @@ func (p *Pool) start(ctx context.Context, c *sending, f sendable, opts []Option)
 	msg, err := codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true, Lender: &c.desk, Notice: c})
 	if err == nil {
 		c.call.Encode = func() ([][]byte, error) { return msg, nil }
+		c.call.Size = msg.Size()
 		err = p.pool.Start(ctx, &c.call)
 	}
 	if err != nil {
@@ -67,7 +70,10 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 		c.call.Timeout = 0
 	}
 	for _, o := range opts {
-		o(&c.call)
+		o(c)
+	}
+	if err := errors.Join(c.wrong...); err != nil {
+		return err
 	}
 	if err := codec.CheckType(f.result()); err != nil {
 		return atRim(p.config.Name, err)

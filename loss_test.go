@@ -1,0 +1,125 @@
+//go:build linux
+
+package flame_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fleetinglambda/flame"
+	"github.com/fleetinglambda/flame/backend"
+)
+
+func TestB01_EveryCallHasOneOutcomeWhileRunnersAreKilled(t *testing.T) {
+	p, r := open(t, flame.Config{Min: 2, Max: 4, MaxConcurrency: 20})
+	end := time.Now().Add(3 * time.Second)
+	var wg sync.WaitGroup
+	var ok, lost, other atomic.Int64
+	for range 64 {
+		wg.Go(func() {
+			for time.Now().Before(end) {
+				_, err := flame.Call(t.Context(), p, func(context.Context) (int, error) { <-time.After(2 * time.Millisecond); return 1, nil })
+				var l *flame.RunnerLostError
+				switch {
+				case err == nil:
+					ok.Add(1)
+				case errors.As(err, &l) && l.Started:
+					lost.Add(1)
+				default:
+					other.Add(1)
+					t.Error(err)
+				}
+			}
+		})
+	}
+	kills := 0
+	for tick := time.NewTicker(300 * time.Millisecond); time.Now().Before(end); <-tick.C {
+		if i := alive(r); i != nil {
+			kill(t, i)
+			kills++
+		}
+	}
+	wg.Wait()
+	if s := p.Stats(); s.Lost != uint64(lost.Load()) || s.Ended != uint64(ok.Load()) || s.Arrived != s.Ended+s.Lost {
+		t.Errorf("%d ok, %d lost, %+v", ok.Load(), lost.Load(), s)
+	}
+	if kills < 5 || lost.Load() == 0 || lost.Load() > int64(kills*20) {
+		t.Errorf("%d kills, %d calls were lost", kills, lost.Load())
+	}
+	settle(t, func() bool { return p.Stats().Ready >= 2 }, func() string { return "Min was not restored" })
+	t.Logf("%d kills: %d calls ended, %d were lost with their runner", kills, ok.Load(), lost.Load())
+}
+
+// alive returns a runner that has not ended.
+func alive(r *recorder) backend.Instance {
+	for _, i := range r.booted() {
+		select {
+		case <-i.Done():
+		default:
+			return i
+		}
+	}
+	return nil
+}
+
+func TestB02_MinIsRestoredWhenRunnersAreKilledDuringBoot(t *testing.T) {
+	p, r := open(t, flame.Config{Min: 2, Max: 2, MaxConcurrency: 1})
+	const kills = 4 // each makes the pool wait longer before it tries again
+	for killed := 0; killed < kills; {
+		if i := alive(r); i != nil {
+			kill(t, i) // it is ready, or just booting
+			<-i.Done()
+			killed++
+		}
+	}
+	restored := func() bool {
+		s := p.Stats()
+		return s.Ready == 2 && s.Gone+s.BootsFailed == kills
+	}
+	settle(t, restored, func() string { return "Min was not restored" })
+	pid(t, p)
+}
+
+func TestB05_NoCallIsLostToRunnersThatLeaveBecauseTheyAreIdle(t *testing.T) {
+	p, _ := open(t, flame.Config{Max: 4, MaxConcurrency: 2, IdleShutdownAfter: time.Millisecond})
+	const callers, calls = 20, 500
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			pause := time.NewTicker(time.Duration(1+caller%5) * time.Millisecond / 2) // about as long as a runner stays
+			defer pause.Stop()
+			for range calls {
+				<-pause.C
+				if err := flame.Run(t.Context(), p, func(context.Context) error { return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := p.Stats(); s.Ended != callers*calls || s.Lost+s.Failed+s.Refused != 0 {
+		t.Errorf("%+v", s)
+	}
+	t.Logf("%d calls, %d runners", callers*calls, p.Stats().Joined)
+}
+
+func TestF07_DetachedWorkGoesOnWhenItsContextEnds(t *testing.T) {
+	p, _ := open(t, flame.Config{})
+	n := listen(t)
+	addr := n.addr
+	ctx, cancel := context.WithCancel(t.Context())
+	task := flame.Start(ctx, p, func(own context.Context) (int, error) {
+		err := hold(addr)
+		return 7, errors.Join(err, own.Err())
+	}, flame.Detach())
+	n.next(t)
+	cancel()
+	n.release()
+	if got, err := task.Wait(t.Context()); got != 7 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+}
