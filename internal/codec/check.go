@@ -56,7 +56,7 @@ func (c *checker) check(t reflect.Type, path []string) {
 		c.fail(path, p.refused.reason)
 		return
 	}
-	if t == timeType || t == typeType {
+	if t == timeType || t == typeType || t.Kind() == reflect.Pointer && t.Elem() == abiType {
 		return
 	}
 	switch t.Kind() {

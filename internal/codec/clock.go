@@ -63,6 +63,10 @@ func (d *decoder) checkLocations(o *object) {
 	for i := range o.n {
 		l := valueAt(o.plan, unsafe.Add(o.base, uintptr(i)*o.plan.size))
 		zones, changes := l.FieldByName("zone"), l.FieldByName("tx")
+		if !d.guard.spend(int64(changes.Len())) { // zones may have one list of changes together
+			d.failIf(errTooCostly)
+			return
+		}
 		for j := range changes.Len() {
 			if changes.Index(j).FieldByName("index").Uint() >= uint64(zones.Len()) {
 				d.fail("a time zone that refers to what it does not have")

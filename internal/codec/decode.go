@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -38,6 +39,7 @@ type decoder struct {
 	twins     []twin
 	stock     stock
 	owed      int // least bytes that the objects so far take in the rest of the message
+	guard     guard
 }
 
 var decoders = sync.OnceValue(func() *sync.Pool {
@@ -47,6 +49,7 @@ var decoders = sync.OnceValue(func() *sync.Pool {
 func newDecoder(im *image.Image, data []byte, trust Trust) *decoder {
 	d := decoders().Get().(*decoder)
 	d.im, d.data, d.trust = im, data, trust
+	d.guard.size = len(data)
 	return d
 }
 
@@ -191,6 +194,7 @@ func (d *decoder) named(id uint64) *plan {
 
 // readObjects makes the objects, empty, and returns where the root variable will be.
 func (d *decoder) readObjects(n int, p *plan, base unsafe.Pointer) unsafe.Pointer {
+	d.objects = slices.Grow(d.objects, n)
 	for i := range n {
 		d.readObject(i == 0, p, base)
 		if d.err == nil && d.owed > len(d.data) {

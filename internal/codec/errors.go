@@ -28,41 +28,6 @@ func (d *decoder) identify(s sentinel) {
 	}
 }
 
-// errorSteps is how many steps the check of the errors in one message may take.
-const errorSteps = 1 << 16
-
-// checkError makes sure that an error from untrusted bytes can be asked what it says and what it wraps: that it does
-// not wrap itself, and is not a nil pointer whose methods panic.
-func (d *decoder) checkError(err error, steps *int) {
-	todo := []error{err}
-	var seen []error
-	for len(todo) > 0 {
-		if *steps--; *steps < 0 {
-			d.fail("an error wraps itself, or too much")
-			return
-		}
-		err := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		wrapped, ok := asked(func() []error { return unwrapped(err) })
-		if !ok {
-			d.fail("the Unwrap method of a %T panics", err)
-			return
-		}
-		seen = append(seen, err)
-		for _, w := range wrapped {
-			if w != nil {
-				todo = append(todo, w)
-			}
-		}
-	}
-	for _, err := range seen {
-		if _, ok := asked(err.Error); !ok {
-			d.fail("the Error method of a %T panics", err)
-			return
-		}
-	}
-}
-
 // asked calls a method; false if it panics.
 func asked[T any](method func() T) (answer T, ok bool) {
 	defer func() { ok = recover() == nil }()
@@ -81,24 +46,28 @@ func (e *crossedError) Error() string { return e.text }
 // Unwrap returns what it wrapped.
 func (e *crossedError) Unwrap() []error { return e.wrapped }
 
-// deepest bounds how far down a tree of wrapped errors is followed where it cannot cross as it is.
-const deepest = 50
+// deepestTree bounds how far down a tree of wrapped errors is followed where it cannot cross as it is.
+const deepestTree = 50
 
 // EncodeError returns the message for an error. What cannot cross in it becomes text; the errors that it wraps
 // are tried each for itself.
 func EncodeError(err error, o Options) (Message, error) {
-	im, failed := image.Self()
-	if failed != nil {
+	if _, failed := image.Self(); failed != nil {
 		return nil, failed
 	}
-	err = crossable(im, err, o, deepest)
+	if !survives(err, o) {
+		text := textOf(err)
+		if err = crossable(err, o, deepestTree); !survives(err, o) {
+			err = &crossedError{text: text}
+		}
+	}
 	o.Snapshot = true
 	return Encode(&err, o)
 }
 
 // crossable returns err if it survives the crossing, or what stands for it.
-func crossable(im *image.Image, err error, o Options, depth int) error {
-	if err == nil || survives(im, err, o) {
+func crossable(err error, o Options, depth int) error {
+	if err == nil || survives(err, o) {
 		return err
 	}
 	stand := &crossedError{text: textOf(err)}
@@ -107,14 +76,14 @@ func crossable(im *image.Image, err error, o Options, depth int) error {
 	}
 	for _, w := range unwrap(err) {
 		if w != nil {
-			stand.wrapped = append(stand.wrapped, crossable(im, w, o, depth-1))
+			stand.wrapped = append(stand.wrapped, crossable(w, o, depth-1))
 		}
 	}
 	return stand
 }
 
 // survives tries the crossing.
-func survives(im *image.Image, err error, o Options) bool {
+func survives(err error, o Options) bool {
 	msg, failed := Encode(&err, Options{Limit: o.Limit, Snapshot: true})
 	if failed != nil {
 		return false

@@ -24,6 +24,7 @@ func (d *decoder) fill(o *object) {
 
 // finish does what has to wait until the objects are filled.
 func (d *decoder) finish() {
+	d.checkBoxes()
 	for i := range d.objects {
 		if o := &d.objects[i]; d.err == nil && o.plan.typ == locationType && o.kind <= kindMany && d.trust != Trusted {
 			d.checkLocations(o)
@@ -45,11 +46,8 @@ func (d *decoder) finish() {
 	if d.err == nil {
 		d.enterAll()
 	}
-	steps := errorSteps
-	for _, at := range d.errors {
-		if d.err == nil && *at != nil {
-			d.checkError(*at, &steps)
-		}
+	if d.err == nil {
+		d.checkErrors()
 	}
 	if d.err == nil && len(d.data) > 0 {
 		d.fail("%d bytes are left over", len(d.data))
@@ -57,6 +55,9 @@ func (d *decoder) finish() {
 }
 
 func (d *decoder) enter(o *object) {
+	if d.checkKeys(o.plan.mapping.key.get(), o.entries.keys, o.n); d.err != nil {
+		return
+	}
 	if err := o.plan.mapping.fill(o.plan, o.base, o.entries); err != nil {
 		d.fail("%w", err)
 	}
@@ -283,6 +284,7 @@ func (d *decoder) faceValue(p *plan, tab unsafe.Pointer, form uint64, at unsafe.
 		w[1] = box
 	case form == formBox && !p.direct:
 		w[1] = d.reference(d.uint(), p, 1)
+		d.box(w[1], p)
 	default:
 		d.fail("a %v is not in an interface in the form %d", p.typ, form)
 	}

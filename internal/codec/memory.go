@@ -82,8 +82,8 @@ func (s *stock) one(p *plan) unsafe.Pointer {
 
 // holds says whether among n variables of type t in a row there are m of type want in a row, at an offset.
 func holds(t reflect.Type, n int, off uintptr, want reflect.Type, m int) bool {
-	size := t.Size()
-	if size == 0 || off >= size*uintptr(n) {
+	size, wanted := t.Size(), max(want.Size(), 1)
+	if size == 0 || off >= size*uintptr(n) || uintptr(m) > size*uintptr(n)/wanted { // or m of them would be more than can be counted
 		return false
 	}
 	i, rest := off/size, off%size

@@ -98,6 +98,7 @@ var plans sync.Map // reflect.Type -> *plan
 var (
 	timeType = reflect.TypeFor[time.Time]()
 	typeType = reflect.TypeOf(reflect.TypeFor[int]()) // the pointer type behind the interface reflect.Type
+	abiType  = typeType.Elem().Field(0).Type          // the descriptor that it points to
 
 	contextType    = reflect.TypeFor[context.Context]()
 	readCloserType = reflect.TypeFor[io.ReadCloser]()
@@ -206,7 +207,7 @@ func (p *plan) add(t reflect.Type, off uintptr, path string) {
 		return
 	case reflect.Pointer:
 		o.kind, o.elem = opPointer, &link{typ: t.Elem()}
-		if t == typeType {
+		if t == typeType || t.Elem() == abiType {
 			o.kind = opType
 		}
 	case reflect.Slice:

@@ -28,6 +28,7 @@ const (
 	wayPool    = "a pool belongs to its parent: return what is to be called next, or open one inside the function"
 	wayContext = "a context belongs to this process: use the ctx that the function receives"
 	wayHandle  = "unique.Handle, weak.Pointer and hash seeds mean nothing in another process: capture the value itself"
+	wayType    = "it describes a type or a function of this program's code: capture a reflect.Type or the name"
 	wayUnsafe  = "what it points to is not known: capture a typed pointer"
 )
 
@@ -58,6 +59,7 @@ var refusedTypes = map[string]string{
 	"testing.M":                            wayTest,
 	"log/slog.Logger":                      wayLogger,
 	"log.Logger":                           wayLogger,
+	"runtime.Func":                         wayType,
 	"reflect.Value":                        "it points into this process: capture the value itself",
 	"hash/maphash.Seed":                    wayHandle,
 	"hash/maphash.Hash":                    wayHandle,
@@ -91,6 +93,8 @@ func refuseStruct(t reflect.Type) string {
 	switch name := t.PkgPath() + "." + t.Name(); {
 	case isLock(t):
 		return wayLock
+	case t.PkgPath() == "internal/abi":
+		return wayType
 	case strings.HasPrefix(name, "unique.Handle["), strings.HasPrefix(name, "weak.Pointer["):
 		return wayHandle
 	case t.PkgPath() == "context" && strings.HasSuffix(t.Name(), "Ctx"):

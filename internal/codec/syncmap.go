@@ -8,7 +8,10 @@ import (
 
 // A sync.Map hashes with a seed of its process. It crosses as the entries that Range finds.
 
-var syncMapType = reflect.TypeFor[sync.Map]()
+var (
+	syncMapType = reflect.TypeFor[sync.Map]()
+	anyType     = reflect.TypeFor[any]()
+)
 
 // mapEntry is one of them.
 type mapEntry struct{ Key, Value any }
@@ -54,7 +57,18 @@ func (d *decoder) syncMap(at unsafe.Pointer) {
 
 // enterAll fills the sync.Maps, once their keys are whole.
 func (d *decoder) enterAll() {
+	n := 0
 	for _, m := range d.entered {
+		if n += len(*m.entries); n > d.guard.size {
+			d.fail("more entries of sync.Maps than there can be in %d bytes", d.guard.size)
+			return
+		}
+		for i := range *m.entries {
+			d.checkKeys(planOf(anyType), unsafe.Pointer(&(*m.entries)[i].Key), 1)
+		}
+		if d.err != nil {
+			return
+		}
 		for _, entry := range *m.entries {
 			if _, ok := asked(func() bool { m.into.Store(entry.Key, entry.Value); return true }); !ok {
 				d.fail("a %T is no key of a sync.Map", entry.Key)
