@@ -58,12 +58,15 @@ func (d *decoder) time(at unsafe.Pointer) {
 	d.refer(unsafe.Pointer(&t.location))
 }
 
+// perChange is what it costs to check one of a zone's changes.
+const perChange = 16
+
 // checkLocations makes sure that zones refer to their own parts only, since package time relies on it.
 func (d *decoder) checkLocations(o *object) {
 	for i := range o.n {
 		l := valueAt(o.plan, unsafe.Add(o.base, uintptr(i)*o.plan.size))
 		zones, changes := l.FieldByName("zone"), l.FieldByName("tx")
-		if !d.guard.spend(int64(changes.Len())) { // zones may have one list of changes together
+		if !d.guard.spend(int64(changes.Len()) * perChange) { // zones may have one list of changes together
 			d.failIf(errTooCostly)
 			return
 		}

@@ -13,7 +13,7 @@ const (
 	// deepest is how many steps something may lead on. Methods that follow them need a stack.
 	deepest = 10_000
 	// spare is what a message may cost beyond what its length pays for.
-	spare = 4 << 20
+	spare = 1 << 20
 	// perByte is how much of it one byte pays for.
 	perByte = 64
 	// most is more than anything may cost.
@@ -22,8 +22,8 @@ const (
 
 // guard is what a decoder has to know for that.
 type guard struct {
-	size  int    // of the whole message
-	spent int64  // what asking has cost: bytes read or made, about
+	size  int   // of the whole message
+	spent int64 // what asking has cost: bytes read or made, about
 	boxes []row // of interfaces, which have interfaces in them
 }
 
@@ -56,7 +56,7 @@ type step struct {
 	from, next, end int
 }
 
-// walk goes through all that nodes lead to, depth first. It ends at an error.
+// walk goes through all that rows lead to, depth first. It ends at an error.
 type walk struct {
 	everywhere bool              // through pointers, slices and maps too; else only from interface to interface
 	finish     func(*step) error // is called for every row after all that it leads to
@@ -91,6 +91,8 @@ func (w *walk) through(n row) error {
 		next := w.ways[s.next]
 		s.next++
 		switch v, known := w.visits[next]; {
+		case !known && len(w.steps) > deepest:
+			return errTooDeep
 		case !known:
 			w.enter(next)
 		case !v.done:

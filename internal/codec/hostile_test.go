@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -233,6 +234,33 @@ func TestHostileZone_isRefused(t *testing.T) {
 	}
 }
 
+// remains are what a result has no field of.
+type remains struct {
+	picky *picky
+	table *sync.Map
+	keys  map[nested]*remains
+	zone  *time.Location
+	typ   reflect.Type
+	errs  []error
+	self  *remains
+}
+
+// look uses what is in them.
+func (r *remains) look() {
+	if r.table != nil {
+		r.table.Range(func(k, v any) bool { return r.keys[nested{k, v}] == nil })
+	}
+	if r.zone != nil {
+		_ = time.Unix(1<<31, 0).In(r.zone).String()
+	}
+	if r.typ != nil {
+		_ = r.typ.String()
+	}
+	for _, err := range r.errs {
+		_ = err != nil && errors.Is(err, io.EOF) && err.Error() != ""
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	v := newResult()
 	msg, err := Encode(&v, Options{Snapshot: true})
@@ -246,6 +274,14 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(join(msg))
+	for _, a := range attacks {
+		f.Add(a.as.bytes(f))
+	}
+	for _, a := range errorAttacks {
+		if data := a.as.bytes(f); len(data) < 1<<10 {
+			f.Add(data)
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var r *result
 		if Decode(data, &r, Untrusted) == nil {
@@ -259,8 +295,18 @@ func FuzzDecode(f *testing.F) {
 		if Decode(data, &m, Untrusted) == nil {
 			_ = fmt.Sprint(m)
 		}
+		for _, a := range attacks {
+			into := reflect.New(reflect.TypeOf(a.into).Elem())
+			_ = Decode(data, into.Interface(), Untrusted)
+			runtime.KeepAlive(into)
+		}
+		var rest remains
+		if Decode(data, &rest, Untrusted) == nil {
+			rest.look()
+		}
 		if err, failed := DecodeError(data, Untrusted); failed == nil && err != nil {
 			_ = errors.Is(err, io.EOF)
+			_ = err.Error()
 		}
 		runtime.KeepAlive(r)
 	})
