@@ -164,34 +164,35 @@ func TestN3_AVeryDeepErrorSaysTheSame(t *testing.T) {
 
 // volumes are messages that are as large in memory as one of their length can be.
 var volumes = []struct {
-	name string
-	into any
-	as   forged
+	name  string
+	into  any
+	as    forged
+	error string
 }{
-	{"objects without size", into[*struct{}](), forged{types: types(into[struct{}]()), objects: append([]piece{one(0, u(tagNil))}, slices.Repeat([]piece{flat(1)}, 100_000)...)}},
-	{"empty maps", into[map[string]int](), forged{objects: append([]piece{one(0, u(tagNil))}, slices.Repeat([]piece{{head: head(kindMap, 0, 0)}}, 100_000)...)}},
-	{"maps of one", into[map[bool][5][]int](), forged{objects: append([]piece{one(0, u(tagNil))}, slices.Repeat([]piece{{head(kindMap, 0, 1), make([]byte, 6)}}, 50_000)...)}},
-	{"a map", into[map[any][]int](), forged{objects: []piece{one(0, ref(1)), {head(kindMap, 0, 100_000), make([]byte, 200_000)}}}},
-	{"no strings", into[[]string](), forged{types: types(into[string]()), objects: []piece{one(0, sliceOf(1, 1, 0)), {head(kindMany, 1, 500_000), make([]byte, 500_000)}}}},
-	{"tables", into[[]sync.Map](), forged{types: types(into[sync.Map](), into[mapEntry]()), objects: []piece{one(0, sliceOf(1, 1, 0)), {head(kindMany, 1, 100_000), make([]byte, 100_000)}}}},
+	{"objects without size", into[*struct{}](), forged{types: types(into[struct{}]()), objects: append([]piece{one(0, u(tagNil))}, slices.Repeat([]piece{flat(1)}, 100_000)...)}, ""},
+	{"empty maps", into[map[string]int](), forged{objects: append([]piece{one(0, u(tagNil))}, slices.Repeat([]piece{{head: head(kindMap, 0, 0)}}, 100_000)...)}, ""},
+	{"maps of one", into[map[bool][5][]int](), forged{objects: append([]piece{one(0, u(tagNil))}, slices.Repeat([]piece{{head(kindMap, 0, 1), make([]byte, 6)}}, 50_000)...)}, ""},
+	{"a map", into[map[any][]int](), forged{objects: []piece{one(0, ref(1)), {head(kindMap, 0, 100_000), make([]byte, 200_000)}}}, ""},
+	{"no strings", into[[]string](), forged{types: types(into[string]()), objects: []piece{one(0, sliceOf(1, 1, 0)), {head(kindMany, 1, 500_000), make([]byte, 500_000)}}}, ""},
+	{"tables", into[[]sync.Map](), forged{types: types(into[sync.Map](), into[mapEntry]()), objects: []piece{one(0, sliceOf(1, 1, 0)), {head(kindMany, 1, 100_000), make([]byte, 100_000)}}}, ""},
 	{"the same entries for many tables", into[[]sync.Map](), forged{types: types(into[sync.Map](), into[mapEntry]()), objects: []piece{
 		one(0, sliceOf(1, 1, 0)), {head(kindMany, 1, 10_000), times(10_000, sliceOf(2, 10_000, 0))}, {head(kindMany, 2, 10_000), make([]byte, 20_000)},
-	}}},
+	}}, "there cannot be"},
 	{"one long text for many keys", into[map[string]bool](), forged{types: types(into[[]string](), into[string]()), objects: []piece{
 		one(0, ref(1)), {head(kindMap, 0, 100_000), cat(textOfWire(strings.Repeat("x", 1<<20)), times(99_999, u(1)), make([]byte, 100_000))},
-	}}},
+	}}, "again and again"},
 	{"one list of changes for many zones", into[[]*time.Location](), forged{types: append(types(into[*time.Location](), into[time.Location]()), zoneParts()...), objects: []piece{
 		one(0, u(tagNil)),
 		{head(kindMany, 2, 2_000), times(2_000, cat(textOfWire(""), sliceOf(2, 1, 0), sliceOf(3, 20_000, 0), textOfWire(""), make([]byte, 17)))},
 		one(3, textOfWire("Z"), make([]byte, 9)),
 		{head: cat(head(kindMany, 4, 20_000), make([]byte, 16*20_000))},
-	}}},
+	}}, "again and again"},
 	{"errors", into[[]error](), forged{types: types(into[error](), into[quoting]()), objects: []piece{
 		one(0, sliceOf(1, 1, 0)), {head(kindMany, 1, 50_000), times(50_000, face(2, formBox, ref(2)))}, one(2, u(faceNil)),
-	}}},
+	}}, ""},
 	{"pointers into what the executable may have too", into[[]*int](), forged{types: types(into[*int](), into[int]()), objects: []piece{
 		one(0, sliceOf(2, 1, 0)), {head: cat(head(kindTwin, 2, 4096), make([]byte, 8))}, {head(kindMany, 1, 100_000), times(100_000, ref(1))},
-	}}},
+	}}, ""},
 }
 
 // zoneParts are the types of what a time zone is made of.
@@ -233,6 +234,11 @@ func TestAttacks_takeNoMoreMemoryThanTheirLengthPaysFor(t *testing.T) {
 		check(a.name, a.as.bytes(t), new(error), mostToAsk)
 	}
 	for _, v := range volumes {
-		check(v.name, v.as.bytes(t), v.into, mostToAsk)
+		data := v.as.bytes(t)
+		check(v.name, data, v.into, mostToAsk)
+		err := Decode(data, reflect.New(reflect.TypeOf(v.into).Elem()).Interface(), Untrusted)
+		if (err == nil) != (v.error == "") || err != nil && !strings.Contains(err.Error(), v.error) {
+			t.Errorf("%s: %v", v.name, err)
+		}
 	}
 }
