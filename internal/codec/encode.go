@@ -311,6 +311,10 @@ func (e *encoder) static(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointer
 }
 
 func (e *encoder) slice(s *sliceHeader, p *plan, in int32, at unsafe.Pointer) {
+	if own := registry().around(s.data); own != nil && s.len > 0 && p.size > 0 {
+		e.region(region{addr: s.data, plan: p, count: 1, from: in, at: e.offset(in, at), kind: kindOwn, more: &more{own: own}})
+		return
+	}
 	if p.refused != nil {
 		e.refuse(in, at, p)
 		return

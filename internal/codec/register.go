@@ -14,9 +14,9 @@ import (
 // registered is something that every process has its own of.
 type registered struct {
 	name string
-	plan *plan          // of what the pointer leads to
-	base unsafe.Pointer // nil if it is made at first use
-	make func() (unsafe.Pointer, error)
+	plan *plan                          // of what the pointer leads to
+	base unsafe.Pointer                 // nil if it is made at first use
+	make func() (unsafe.Pointer, error) // may be called at any time; makes it once
 }
 
 // registrations are all of them. They are few, and are looked at for every pointer that is sent.
@@ -71,7 +71,7 @@ func newRegistered(name string, v any) (*registered, error) {
 	case t.Kind() == reflect.Pointer && !reflect.ValueOf(v).IsNil():
 		return &registered{name: name, plan: planOf(t.Elem()), base: reflect.ValueOf(v).UnsafePointer()}, nil
 	case t.Kind() == reflect.Func && isMaker(t) && !reflect.ValueOf(v).IsNil():
-		return &registered{name: name, plan: planOf(t.Out(0).Elem()), make: sync.OnceValues(func() (unsafe.Pointer, error) {
+		return &registered{name: name, plan: planOf(t.Out(0).Elem()), make: onceMade(func() (unsafe.Pointer, error) {
 			return runMaker(name, reflect.ValueOf(v))
 		})}, nil
 	}
@@ -80,6 +80,22 @@ func newRegistered(name string, v any) (*registered, error) {
 
 func isMaker(t reflect.Type) bool {
 	return t.NumIn() == 0 && t.NumOut() == 2 && t.Out(0).Kind() == reflect.Pointer && t.Out(1) == errorType
+}
+
+// onceMade runs a maker until it has succeeded, one run at a time, and then never again.
+func onceMade(run func() (unsafe.Pointer, error)) func() (unsafe.Pointer, error) {
+	var mu sync.Mutex
+	var made unsafe.Pointer
+	return func() (unsafe.Pointer, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if made != nil {
+			return made, nil
+		}
+		thing, err := run()
+		made = thing
+		return thing, err
+	}
 }
 
 func runMaker(name string, f reflect.Value) (unsafe.Pointer, error) {
@@ -107,6 +123,14 @@ func (r *registered) start(to unsafe.Pointer) unsafe.Pointer {
 		return r.base
 	}
 	return to
+}
+
+// around returns what is declared around an address; nil if nothing is.
+func (r *registrations) around(at unsafe.Pointer) *registered { return r.find(at, nil) }
+
+// room says how many bytes there are from an address in a declared thing to its end.
+func (r *registered) room(at unsafe.Pointer) uintptr {
+	return r.plan.size - (uintptr(at) - uintptr(r.start(at)))
 }
 
 // find returns what is declared at an address, or for pointers of a type that is made at first use; nil if nothing is.

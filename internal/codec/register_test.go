@@ -86,6 +86,85 @@ func TestN16_madeAtFirstUse(t *testing.T) {
 	}
 }
 
+// ledger has what pointers and slices lead into.
+type ledger struct {
+	mu     sync.Mutex
+	pages  [4]sheet
+	totals [8]int64
+	last   *sheet
+}
+
+type sheet struct {
+	mu   sync.Mutex
+	rows [3]string
+}
+
+func TestN16_SlicesAndPointersIntoItMeanTheReceiversOwn(t *testing.T) {
+	both(t, func(t *testing.T, trust Trust) {
+		l := &ledger{last: new(sheet)}
+		declare(t, "ledger", l)
+		v := struct {
+			page   *sheet
+			row    *string
+			pages  []sheet
+			rows   []string
+			totals []int64
+			same   *[8]int64
+			none   []int64
+		}{&l.pages[2], &l.pages[1].rows[1], l.pages[1:3], l.pages[3].rows[:1], l.totals[2:4:6], &l.totals, l.totals[:0]}
+		back := cross(t, v, trust)
+		if back.page != v.page || back.row != v.row || back.same != v.same || len(back.none) != 0 {
+			t.Errorf("pointers: got %p, %p, %p", back.page, back.row, back.same)
+		}
+		if &back.pages[0] != &l.pages[1] || len(back.pages) != 2 || cap(back.pages) != 3 || &back.rows[0] != v.row && &back.rows[0] != &l.pages[3].rows[0] {
+			t.Errorf("slices: got %p of %d", back.pages, len(back.pages))
+		}
+		if &back.totals[0] != &l.totals[2] || len(back.totals) != 2 || cap(back.totals) != 4 {
+			t.Errorf("totals: %p, %d, %d", back.totals, len(back.totals), cap(back.totals))
+		}
+	})
+}
+
+func TestN16_itIsMadeAgainAfterAnErrorAndOnceForAll(t *testing.T) {
+	runs, failure := 0, errors.New("no disk")
+	declare(t, "lazy", func() (*lazy, error) {
+		runs++
+		if failure != nil {
+			return nil, failure
+		}
+		return &lazy{n: runs}, nil
+	})
+	mine := &lazy{}
+	msg, err := Encode(&mine, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// when it cannot be made, then the error says so, each time
+	for range 2 {
+		var back *lazy
+		if err := Decode(join(msg), &back, Trusted); !errors.Is(err, failure) || !strings.Contains(err.Error(), `make "lazy": no disk`) {
+			t.Errorf("got %v", err)
+		}
+	}
+	// when it can be made, then all that come at once get the same
+	failure = nil
+	var got [8]*lazy
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() {
+			if err := Decode(join(msg), &got[i], Trusted); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, l := range got {
+		if l == nil || l != got[0] || runs != 3 {
+			t.Fatalf("got %v after %d runs", got, runs)
+		}
+	}
+}
+
 func TestN16_nameThatIsMissingOrAnothers(t *testing.T) {
 	s := &server{}
 	before := registry().list()

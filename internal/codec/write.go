@@ -324,6 +324,9 @@ func (e *encoder) writeSlice(s *sliceHeader, p *plan) {
 	e.ref(i, 0)
 	o := &e.regions[e.regions[i].leader]
 	room := (uintptr(o.addr) + o.whole.size*uintptr(o.count) - uintptr(s.data)) / p.size
+	if o.kind == kindOwn {
+		room = o.more.own.room(s.data) / p.size
+	}
 	if s.len > int(room) {
 		e.changed()
 	}
