@@ -108,6 +108,11 @@ var errorAttacks = []struct {
 }
 
 func TestAttacks_byErrorsMeetTheirRefusal(t *testing.T) {
+	for _, err := range errorsInUse {
+		if errorTypes().at(planOf(reflect.TypeOf(err)).off) == nil {
+			t.Errorf("a %T is not known as an error: attacks with it come to nothing", err)
+		}
+	}
 	for _, a := range errorAttacks {
 		t.Run(a.name, func(t *testing.T) {
 			err, failed := DecodeError(a.as.bytes(t), Untrusted)

@@ -112,10 +112,9 @@ func types(of ...any) (all []reflect.Type) {
 type (
 	looped *looped
 	nested struct{ a, b any }
-	huge   [1 << 24]byte
 	aimed  struct {
 		to  *byte
-		all []huge
+		all [][1 << 24]byte
 	}
 	toFour struct {
 		all *[4]byte
@@ -154,7 +153,7 @@ func (p *picky) MarshalBinary() ([]byte, error) { return []byte{p.n}, nil }
 
 func (p *picky) UnmarshalBinary(b []byte) error { p.n = b[2]; return nil }
 
-// errorsInUse has them converted to errors, which makes them known as such.
+// errorsInUse has types converted to errors, which makes them known as such.
 var errorsInUse = []error{quoting{}, &chained{}, new(fs.PathError), new(runtime.TypeAssertionError)}
 
 const far = 1 << 62

@@ -56,7 +56,7 @@ func (c *checker) check(t reflect.Type, path []string) {
 		c.fail(path, p.refused.reason)
 		return
 	}
-	if t == timeType || t == typeType || t.Kind() == reflect.Pointer && t.Elem() == abiType {
+	if t == timeType || pointsToType(t) {
 		return
 	}
 	switch t.Kind() {

@@ -32,6 +32,7 @@ type Options struct {
 	Lender   Lender // keeps what the message lends; without one it may lend nothing
 
 	Notice Notice // is told if the message is large; may be nil
+	Result bool   // the message is a result, which the parent will not trust: what it would refuse, Encode refuses
 }
 
 // Notice is told of a message that has NoticeFrom bytes or more.
@@ -82,6 +83,9 @@ func Encode(ptr any, o Options) (Message, error) {
 	}
 	defer e.release()
 	e.lender = o.Lender
+	if o.Result {
+		e.may = typesFrom(e.im, p.typ)
+	}
 	e.collect(base, p)
 	if e.err != nil {
 		return nil, e.err
@@ -141,7 +145,7 @@ func decodeWatched(data []byte, ptr any, trust Trust, b Borrower, w *Watched) er
 	d.borrower = b
 	err = d.decode(planOf(t.Elem()), base)
 	if w != nil {
-		*w = Watched{}
+		w.forget()
 		if err == nil {
 			d.watch(w)
 		}

@@ -158,7 +158,8 @@ func (d *decoder) typeAt(off uint64) *plan {
 		p := typesFrom(d.im, d.result.typ).at(off)
 		if p == nil {
 			d.fail("the type at %#x is none that may be in this result: "+
-				"an interface may hold basic types, types that the result's own type names, and error types", off)
+				"an interface may hold basic types, types that the result's own type names, and error types: "+
+				"return it in a variable of its own type, or in an interface with methods that it implements", off)
 		}
 		return p
 	}

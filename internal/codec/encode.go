@@ -87,6 +87,7 @@ type encoder struct {
 	biggest biggest
 	glance  int // if not 0, look at so many regions only
 	lender  Lender
+	may     *typeSet                       // if not nil, interfaces hold these types only
 	own     map[unsafe.Pointer][]byte      // what has encoded itself
 	maps    map[unsafe.Pointer]*[]mapEntry // what is in sync.Maps
 	err     error
@@ -333,6 +334,10 @@ func (e *encoder) face(o *op, at unsafe.Pointer, in int32) {
 	p := dynamic(o, at)
 	if p.refused != nil {
 		e.refuse(in, at, p)
+		return
+	}
+	if e.may != nil && e.may.at(p.off) == nil {
+		e.unnamed(p, in, at)
 		return
 	}
 	e.typeID(p)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -152,6 +153,54 @@ func TestHostileTypes_areRefused(t *testing.T) {
 		if err := Decode(join(msg), &back, Trusted); err != nil {
 			t.Errorf("a parent's %T was refused: %v", v, err)
 		}
+	}
+}
+
+// shape is what several types are.
+type shape interface{ area() int }
+
+type (
+	square struct{ side int }
+	circle struct{ radius int }
+)
+
+func (s square) area() int  { return s.side * s.side }
+func (c *circle) area() int { return 3 * c.radius * c.radius }
+
+func TestWhatTheResultsTypeDoesNotNameIsRefusedWithAWayOut(t *testing.T) {
+	type drawing struct {
+		name   string
+		shapes []any
+	}
+	send := func(v any) (Message, error) { return Encode(v, Options{Result: true}) }
+	// given a result with a type in an interface that is nowhere in the result's own type
+	v := drawing{"d", []any{1, square{2}}}
+	_, err := send(&v)
+	want := "codec.drawing → .shapes ([]interface {}) → [1] (interface {}): it holds a codec.square, and the parent takes from an interface in a result only what"
+	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "return it as a codec.square, or in an interface with methods that it implements") {
+		t.Errorf("got %v", err)
+	}
+	// when it is sent all the same, then the parent says what may be there
+	msg, err := Encode(&v, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Decode(join(msg), &v, Untrusted); err == nil || !strings.Contains(err.Error(), "or in an interface with methods that it implements") {
+		t.Errorf("got %v", err)
+	}
+	// then both ways out lead out
+	ways := struct {
+		own    square
+		shapes []shape
+		errs   []any
+	}{square{3}, []shape{square{2}, &circle{1}}, []any{io.EOF, "text", []any{1.5, nil}}}
+	if msg, err = send(&ways); err != nil {
+		t.Fatal(err)
+	}
+	back := ways
+	back.shapes, back.errs = nil, nil
+	if err := Decode(join(msg), &back, Untrusted); err != nil || back.shapes[0].area() != 4 || back.shapes[1].area() != 3 || fmt.Sprint(back.errs) != "[EOF text [1.5 <nil>]]" {
+		t.Errorf("got %v, %v", back, err)
 	}
 }
 

@@ -98,7 +98,6 @@ var plans sync.Map // reflect.Type -> *plan
 var (
 	timeType = reflect.TypeFor[time.Time]()
 	typeType = reflect.TypeOf(reflect.TypeFor[int]()) // the pointer type behind the interface reflect.Type
-	abiType  = typeType.Elem().Field(0).Type          // the descriptor that it points to
 
 	contextType    = reflect.TypeFor[context.Context]()
 	readCloserType = reflect.TypeFor[io.ReadCloser]()
@@ -130,6 +129,12 @@ func compile(t reflect.Type) *plan {
 		p.mapping = &mapping{key: &link{typ: t.Key()}, elem: &link{typ: t.Elem()}, typed: typedMaps[[2]reflect.Type{t.Key(), t.Elem()}]}
 	}
 	return p
+}
+
+// pointsToType says whether pointers of a type lead to descriptors of types, as reflect.Type holds them and the
+// runtime's errors have them. They lie in the executable.
+func pointsToType(t reflect.Type) bool {
+	return t == typeType || t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "internal/abi" && t.Elem().Name() == "Type"
 }
 
 // isDirect asks the compiler's own code how it keeps a zero value of the type in an interface.
@@ -207,7 +212,7 @@ func (p *plan) add(t reflect.Type, off uintptr, path string) {
 		return
 	case reflect.Pointer:
 		o.kind, o.elem = opPointer, &link{typ: t.Elem()}
-		if t == typeType || t.Elem() == abiType {
+		if pointsToType(t) {
 			o.kind = opType
 		}
 	case reflect.Slice:

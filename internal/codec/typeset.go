@@ -3,6 +3,7 @@ package codec
 import (
 	"reflect"
 	"sync"
+	"unsafe"
 
 	"github.com/fleetinglambda/flame/internal/image"
 )
@@ -84,4 +85,11 @@ func (s *typeSet) include(im *image.Image, t reflect.Type) {
 			}
 		}
 	}
+}
+
+// unnamed refuses an interface in a result that holds what the parent would not take.
+func (e *encoder) unnamed(p *plan, in int32, at unsafe.Pointer) {
+	t := p.typ.String()
+	e.err = e.sendError(in, at, nil, "it holds "+article(t)+" "+t+", and the parent takes from an interface in a result only what the result's type names, "+
+		"basic types and errors: return it as "+article(t)+" "+t+", or in an interface with methods that it implements")
 }

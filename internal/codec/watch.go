@@ -53,6 +53,12 @@ func (w *Watched) Changed() string {
 	return ""
 }
 
+// forget makes w watch nothing.
+func (w *Watched) forget() {
+	clear(w.spots[:w.n])
+	w.n = 0
+}
+
 // watch remembers what closures of a decoded message point to.
 func (d *decoder) watch(w *Watched) {
 	for i := range d.objects[:min(len(d.objects), watchedObjects)] {

@@ -97,6 +97,7 @@ func run(ctx context.Context, f Function, o codec.Options) [][]byte {
 	if err != nil {
 		return withError(Failed, err, o)
 	}
+	o.Result = true
 	msg, err := codec.Encode(result, o)
 	if err != nil {
 		return unsendable(err)
