@@ -28,7 +28,7 @@ type region struct {
 	count int // variables in a row; of the whole object once they are merged
 	reach int // how many there is room for: a slice's capacity
 
-	whole *plan // of the object that this leader has become; of a closure, its layout
+	whole *plan // of the object that this leader has become, if that is not plan; of a closure, its layout
 	more  *more // of a map, and of what is declared
 
 	at     uint32 // where in the region from it was that led here
@@ -46,6 +46,14 @@ type more struct {
 }
 
 func (r *region) size() uintptr { return r.plan.size * uintptr(r.count) }
+
+// made is the plan of the object that this leader has become.
+func (r *region) made() *plan {
+	if r.whole != nil {
+		return r.whole
+	}
+	return r.plan
+}
 
 // offset says where in a region an address is, for the path in errors.
 func (e *encoder) offset(in int32, at unsafe.Pointer) uint32 {
@@ -93,6 +101,7 @@ type encoder struct {
 	err     error
 
 	out      []byte
+	desk     []byte // where small messages are put together
 	parts    Message
 	snapshot bool
 }
@@ -136,7 +145,7 @@ func (e *encoder) release() {
 	e.index.reset()
 	*e = encoder{
 		regions: e.regions[:0], index: e.index, work: e.work[:0], types: e.types[:0], typeIDs: e.typeIDs,
-		layouts: e.layouts[:0], refs: e.refs[:0], order: e.order[:0], dealt: e.dealt[:0], texts: e.texts[:0],
+		layouts: e.layouts[:0], refs: e.refs[:0], order: e.order[:0], dealt: e.dealt[:0], texts: e.texts[:0], desk: e.desk,
 	}
 	encoders().Put(e)
 }
@@ -182,6 +191,11 @@ func (e *encoder) region(r region) int32 {
 		}
 		return i
 	}
+	return e.enter(r)
+}
+
+// enter notes memory that find has just not found.
+func (e *encoder) enter(r region) int32 {
 	i := int32(len(e.regions))
 	e.regions = append(e.regions, r)
 	e.index.add(e.regions, i)
@@ -290,10 +304,14 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 		e.static(to, p, in, at)
 		return
 	}
-	if p.typ == locationType {
+	if p.location {
 		prepareLocal(to)
 	}
-	e.refs = append(e.refs, e.region(region{addr: to, plan: p, count: 1, reach: 1, from: in, at: e.offset(in, at)}))
+	i := e.find(to, p)
+	if i < 0 {
+		i = e.enter(region{addr: to, plan: p, count: 1, reach: 1, from: in, at: e.offset(in, at)})
+	}
+	e.refs = append(e.refs, i)
 }
 
 // refusePointer looks for another way than to copy what cannot be copied.

@@ -9,6 +9,7 @@ const few = 8
 type index struct {
 	slots []int32 // region number + 1, or 0; a power of two of them, at most half full
 	used  int
+	free  uint64 // where the last search ended: the place for what was not found
 }
 
 func (x *index) reset() {
@@ -36,13 +37,17 @@ func (e *encoder) find(addr unsafe.Pointer, p *plan) int32 {
 	mask := uint64(len(e.index.slots) - 1)
 	for at := e.index.slot(addr, p) & mask; ; at = (at + 1) & mask {
 		i := e.index.slots[at] - 1
-		if i < 0 || e.regions[i].addr == addr && e.regions[i].plan == p {
+		if i < 0 {
+			e.index.free = at
+			return i
+		}
+		if e.regions[i].addr == addr && e.regions[i].plan == p {
 			return i
 		}
 	}
 }
 
-// add enters region i, the last one.
+// add enters region i, the last one, which find has just not found.
 func (x *index) add(regions []region, i int32) {
 	switch {
 	case len(regions) <= few:
@@ -60,6 +65,10 @@ func (x *index) add(regions []region, i int32) {
 		for j := range i {
 			x.put(regions, j)
 		}
+	default:
+		x.slots[x.free] = i + 1
+		x.used++
+		return
 	}
 	x.put(regions, i)
 }

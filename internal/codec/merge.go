@@ -8,16 +8,13 @@ import (
 // merge makes one object of regions that overlap: pointers into a struct and the struct, slices of one array. It
 // numbers the objects in the order in which they were reached.
 func (e *encoder) merge() {
-	e.order = e.order[:0]
 	for i := range e.regions {
-		r := &e.regions[i]
-		r.leader = int32(i)
-		if r.kind != kindClosure {
-			r.whole = r.plan
-		}
-		if r.kind <= kindMany && r.size() > 0 {
-			e.order = append(e.order, spot{uintptr(r.addr), r.size(), int32(i)})
-		}
+		e.regions[i].leader = int32(i)
+	}
+	common := e.common()
+	e.spots(common)
+	if common != nil && !e.apart(common) {
+		e.spots(nil)
 	}
 	e.sort()
 	last := int32(-1)
@@ -42,6 +39,62 @@ func (e *encoder) merge() {
 			n++
 		}
 	}
+}
+
+// common returns the plan of most regions, if there are many and variables with that plan cannot overlap one another: no
+// type contains itself, but slices of one array may be turned into pointers to arrays that overlap.
+func (e *encoder) common() *plan {
+	if len(e.regions) <= 4*few {
+		return nil
+	}
+	var most *plan
+	lead := 0
+	for i := range e.regions {
+		switch p := e.regions[i].plan; {
+		case p == most:
+			lead++
+		case lead == 0:
+			most, lead = p, 1
+		default:
+			lead--
+		}
+	}
+	if most.typ.Kind() == reflect.Array {
+		return nil
+	}
+	return most
+}
+
+// spots notes where regions lie that may overlap others, but not single variables with the plan except.
+func (e *encoder) spots(except *plan) {
+	e.order = e.order[:0]
+	for i := range e.regions {
+		r := &e.regions[i]
+		if r.kind <= kindMany && r.size() > 0 && (r.kind != kindOne || r.plan != except) {
+			e.order = append(e.order, spot{uintptr(r.addr), r.size(), int32(i)})
+		}
+	}
+}
+
+// apart says whether single variables with the plan common overlap none of the few other regions, nor what slices among
+// those have room for.
+func (e *encoder) apart(common *plan) bool {
+	if len(e.order) > few {
+		return false
+	}
+	for i := range e.regions {
+		if r := &e.regions[i]; r.kind != kindOne || r.plan != common {
+			continue
+		}
+		at := uintptr(e.regions[i].addr)
+		for _, other := range e.order {
+			room := e.regions[other.region].plan.size * uintptr(e.regions[other.region].reach)
+			if at-other.addr < max(room, other.size) || other.addr-at < common.size {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // spot is where a region lies.
@@ -101,25 +154,26 @@ func (e *encoder) deal(low uintptr, shift int) {
 func (e *encoder) touches(o, i int32) bool {
 	a, b := &e.regions[o], &e.regions[i]
 	off := uintptr(b.addr) - uintptr(a.addr)
-	end := a.whole.size * uintptr(a.count)
-	return off < end || off == end && a.whole == b.plan && off < a.whole.size*uintptr(a.reach)
+	p := a.made()
+	end := p.size * uintptr(a.count)
+	return off < end || off == end && p == b.plan && off < p.size*uintptr(a.reach)
 }
 
 // join takes region i into object o; false if their types cannot share memory.
 func (e *encoder) join(o, i int32) bool {
 	a, b := &e.regions[o], &e.regions[i]
-	off := uintptr(b.addr) - uintptr(a.addr)
-	if holds(a.whole.typ, a.count, off, b.plan.typ, b.count) {
-		if a.whole == b.plan {
-			a.reach = max(a.reach, int(off/a.whole.size)+b.reach)
+	off, p := uintptr(b.addr)-uintptr(a.addr), a.made()
+	if holds(p.typ, a.count, off, b.plan.typ, b.count) {
+		if p == b.plan {
+			a.reach = max(a.reach, int(off/p.size)+b.reach)
 		}
 		return true
 	}
-	if off == 0 && holds(b.plan.typ, b.count, 0, a.whole.typ, a.count) {
+	if off == 0 && holds(b.plan.typ, b.count, 0, p.typ, a.count) {
 		a.whole, a.count, a.reach = b.plan, b.count, b.reach
 		return true
 	}
-	pa, na, reach := elements(a.whole, a.count, a.reach)
+	pa, na, reach := elements(p, a.count, a.reach)
 	pb, nb, further := elements(b.plan, b.count, b.reach)
 	if pa != pb || off%pa.size != 0 {
 		return false

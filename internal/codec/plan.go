@@ -62,15 +62,16 @@ func (l *link) get() *plan {
 
 // plan says how variables of one type cross. It is made once per type and never changed.
 type plan struct {
-	typ     reflect.Type
-	size    uintptr
-	ops     []op     // in the order of their offsets; they cover the variable
-	flat    bool     // no pointers: crosses as it is
-	text    bool     // a string
-	direct  bool     // an interface holds such a value in its data word
-	least   int      // a variable takes at least so many bytes of a message
-	checks  []check  // where bools lie in flat pieces
-	refused *refusal // why such variables cannot cross
+	typ      reflect.Type
+	size     uintptr
+	ops      []op     // in the order of their offsets; they cover the variable
+	flat     bool     // no pointers: crosses as it is
+	text     bool     // a string
+	location bool     // a time.Location
+	direct   bool     // an interface holds such a value in its data word
+	least    int      // a variable takes at least so many bytes of a message
+	checks   []check  // where bools lie in flat pieces
+	refused  *refusal // why such variables cannot cross
 
 	off     uint64 // of the descriptor in the image
 	inImage bool   // false: made by reflect at run time
@@ -124,6 +125,7 @@ func compile(t reflect.Type) *plan {
 		p.refused = &refusal{typ: t, reason: "the type was made at run time by reflect: use a type that the program declares"}
 	}
 	p.text = t.Kind() == reflect.String
+	p.location = t == locationType
 	p.direct = isDirect(t)
 	if t.Kind() == reflect.Map {
 		p.mapping = &mapping{key: &link{typ: t.Key()}, elem: &link{typ: t.Elem()}, typed: typedMaps[[2]reflect.Type{t.Key(), t.Elem()}]}

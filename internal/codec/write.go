@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"slices"
 	"unsafe"
 )
 
@@ -30,7 +31,7 @@ const (
 	formBox         // a reference to it
 )
 
-// bulk is from which size on memory is not copied into the message.
+// bulk is from which size on memory is a part of its own in the message. It is only copied for a snapshot.
 const bulk = 64 << 10
 
 // write makes the message of the regions found.
@@ -44,12 +45,11 @@ func (e *encoder) write(o Options) (Message, error) {
 	}
 	for i := range e.regions {
 		if r := &e.regions[i]; r.kind <= kindMany && r.leader == int32(i) {
-			e.typeID(r.whole)
+			e.typeID(r.made())
 		}
 	}
 	e.snapshot = o.Snapshot
-	e.out = make([]byte, 0, e.room())
-	e.out = append(e.out, version)
+	e.out = append(e.newPart(e.room()), version)
 	e.writeTypes()
 	e.writeObjects()
 	e.ref(0, 0)
@@ -58,7 +58,7 @@ func (e *encoder) write(o Options) (Message, error) {
 			e.contents(&e.regions[i])
 		}
 	}
-	e.parts = append(e.parts, e.out)
+	e.endPart()
 	if n := e.parts.Size(); e.err == nil && n > o.limit() {
 		e.tooLarge(o, n)
 	} else if e.err == nil && n >= NoticeFrom && o.Notice != nil {
@@ -67,13 +67,29 @@ func (e *encoder) write(o Options) (Message, error) {
 	return e.parts, e.err
 }
 
-// room guesses the message's length, without what is not copied.
-func (e *encoder) room() int64 {
-	n := 32 + 6*int64(len(e.types)) + 6*int64(len(e.regions)) + e.bytes
-	if n > bulk && !e.snapshot {
-		return bulk
+// room guesses the message's length, without what is a part of its own.
+func (e *encoder) room() int {
+	return int(min(32+6*int64(len(e.types))+6*int64(len(e.regions))+e.bytes, bulk))
+}
+
+// deskSize is up to which size a part is put together on the desk, which is kept, and copied from there to memory of just its size.
+const deskSize = 8 * bulk
+
+// newPart returns where the next part is put together.
+func (e *encoder) newPart(room int) []byte {
+	out := e.desk
+	e.desk = nil
+	return slices.Grow(out[:0], room)
+}
+
+// endPart adds what was put together to the message.
+func (e *encoder) endPart() {
+	if cap(e.out) > deskSize {
+		e.parts = append(e.parts, e.out)
+		return
 	}
-	return n
+	e.parts = append(e.parts, append([]byte(nil), e.out...))
+	e.desk = e.out[:0]
 }
 
 func (e *encoder) uint(v uint64) {
@@ -143,7 +159,8 @@ func (e *encoder) writeObject(r *region) {
 		e.uint(uint64(len(r.more.own.name)))
 		e.out = append(e.out, r.more.own.name...)
 	default:
-		id := uint64(e.typeID(r.whole)) << 3
+		p := r.made()
+		id := uint64(e.typeID(p)) << 3
 		if off, ok := e.twinAt(r); ok {
 			e.uint(id | uint64(kindTwin))
 			e.uint(off)
@@ -153,8 +170,8 @@ func (e *encoder) writeObject(r *region) {
 			e.uint(id | uint64(kindMany))
 			e.uint(uint64(r.count))
 		}
-		if r.whole.flat { // nothing in it has to wait until the receiver has all objects
-			e.variables(r.whole, r.addr, r.count)
+		if p.flat { // nothing in it has to wait until the receiver has all objects
+			e.variables(p, r.addr, r.count)
 		}
 	}
 }
@@ -181,11 +198,11 @@ func (e *encoder) contents(r *region) {
 	e.next = -1
 	switch r.kind {
 	case kindOne, kindMany:
-		if !r.whole.flat {
-			if r.whole == r.plan {
+		if p := r.made(); !p.flat {
+			if p == r.plan {
 				e.next = int(r.refs) - 1
 			}
-			e.variables(r.whole, r.addr, r.count)
+			e.variables(p, r.addr, r.count)
 		}
 	case kindClosure:
 		e.variable(r.whole, r.addr)
@@ -212,12 +229,16 @@ func (e *encoder) variables(p *plan, base unsafe.Pointer, n int) {
 
 // raw writes bytes, or has the caller of Encode write them from where they are.
 func (e *encoder) raw(b []byte) {
-	if len(b) < bulk || e.snapshot {
+	if len(b) < bulk {
 		e.out = append(e.out, b...)
 		return
 	}
-	e.parts = append(e.parts, e.out, b)
-	e.out = make([]byte, 0, 512)
+	if e.snapshot {
+		b = append([]byte(nil), b...)
+	}
+	e.endPart()
+	e.parts = append(e.parts, b)
+	e.out = e.newPart(0)
 }
 
 func (e *encoder) variable(p *plan, base unsafe.Pointer) {
@@ -323,7 +344,7 @@ func (e *encoder) writeSlice(s *sliceHeader, p *plan) {
 	}
 	e.ref(i, 0)
 	o := &e.regions[e.regions[i].leader]
-	room := (uintptr(o.addr) + o.whole.size*uintptr(o.count) - uintptr(s.data)) / p.size
+	room := (uintptr(o.addr) + o.made().size*uintptr(o.count) - uintptr(s.data)) / p.size
 	if o.kind == kindOwn {
 		room = o.more.own.room(s.data) / p.size
 	}
