@@ -38,7 +38,9 @@ type decoder struct {
 	entered   []entered
 	twins     []twin
 	stock     stock
-	owed      int // least bytes that the objects so far take in the rest of the message
+	letters   letters
+	tables    []table // the maps' entries
+	owed      int     // least bytes that the objects so far take in the rest of the message
 	guard     guard
 }
 
@@ -57,6 +59,10 @@ func (d *decoder) release() {
 	if cap(d.objects) > kept || cap(d.texts) > kept || cap(d.sentinels) > kept || cap(d.errors) > kept {
 		return
 	}
+	for _, t := range d.tables {
+		t.kind.done(t.entries)
+	}
+	clear(d.tables)
 	clear(d.objects)
 	clear(d.texts)
 	clear(d.sentinels)
@@ -64,6 +70,7 @@ func (d *decoder) release() {
 	clear(d.entered)
 	clear(d.twins)
 	*d = decoder{
+		tables:  d.tables[:0],
 		twins:   d.twins[:0],
 		entered: d.entered[:0],
 		types:   d.types[:0], layouts: d.layouts[:0], objects: d.objects[:0],
@@ -108,6 +115,11 @@ func (d *decoder) uint() uint64 {
 		v := d.data[0]
 		d.data = d.data[1:]
 		return uint64(v)
+	}
+	if len(d.data) > 1 && d.data[1] < 0x80 && d.err == nil {
+		v := uint64(d.data[0]&0x7f) | uint64(d.data[1])<<7
+		d.data = d.data[2:]
+		return v
 	}
 	v, n := binary.Uvarint(d.data)
 	if n <= 0 || d.err != nil {

@@ -41,7 +41,7 @@ type region struct {
 
 // more is what few regions have.
 type more struct {
-	entries entries
+	entries *entries
 	own     *registered
 }
 
@@ -69,6 +69,12 @@ func (e *encoder) place(in int32, off uint32) unsafe.Pointer {
 		return nil
 	}
 	return unsafe.Add(e.regions[in].addr, off)
+}
+
+// table is the entries of a map.
+type table struct {
+	kind    *mapping
+	entries *entries
 }
 
 // span is a part of a region that has to be looked at.
@@ -99,6 +105,8 @@ type encoder struct {
 	own     map[unsafe.Pointer][]byte      // what has encoded itself
 	maps    map[unsafe.Pointer]*[]mapEntry // what is in sync.Maps
 	err     error
+
+	tables []table // the maps' entries
 
 	out      []byte
 	desk     []byte // where small messages are put together
@@ -137,6 +145,10 @@ func (e *encoder) release() {
 	if cap(e.regions) > kept || len(e.texts) > kept || cap(e.work) > kept {
 		return
 	}
+	for _, t := range e.tables {
+		t.kind.done(t.entries)
+	}
+	clear(e.tables)
 	clear(e.regions)
 	clear(e.texts)
 	clear(e.types)
@@ -145,7 +157,7 @@ func (e *encoder) release() {
 	e.index.reset()
 	*e = encoder{
 		regions: e.regions[:0], index: e.index, work: e.work[:0], types: e.types[:0], typeIDs: e.typeIDs,
-		layouts: e.layouts[:0], refs: e.refs[:0], order: e.order[:0], dealt: e.dealt[:0], texts: e.texts[:0], desk: e.desk,
+		layouts: e.layouts[:0], refs: e.refs[:0], order: e.order[:0], dealt: e.dealt[:0], texts: e.texts[:0], desk: e.desk, tables: e.tables[:0],
 	}
 	encoders().Put(e)
 }
@@ -163,7 +175,7 @@ func (e *encoder) collect(base unsafe.Pointer, p *plan) {
 		e.work = e.work[:len(e.work)-1]
 		r := &e.regions[s.region]
 		if r.kind == kindMap {
-			en, kind := &r.more.entries, r.plan.mapping
+			en, kind := r.more.entries, r.plan.mapping
 			e.scan(kind.key.get(), en.keys, 0, en.n, s.region)
 			e.scan(kind.elem.get(), en.elems, 0, en.n, s.region)
 			continue
@@ -419,7 +431,8 @@ func (e *encoder) mapped(m unsafe.Pointer, p *plan, in int32, at unsafe.Pointer)
 	if e.glance > 0 {
 		return
 	}
-	r.more.entries.read(p, m)
+	r.more.entries = k.read(p, m)
+	e.tables = append(e.tables, table{k, r.more.entries})
 	e.regions[i].count = r.more.entries.n
 	e.bytes += int64(r.more.entries.n) * int64(k.key.get().size+k.elem.get().size)
 	e.later(i, 0, r.more.entries.n)

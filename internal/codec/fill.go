@@ -17,6 +17,7 @@ func (d *decoder) fill(o *object) {
 	case kindMap:
 		k := o.plan.mapping
 		o.entries = k.room(o.n)
+		d.tables = append(d.tables, table{k, o.entries})
 		d.variables(k.key.get(), o.entries.keys, o.n)
 		d.variables(k.elem.get(), o.entries.elems, o.n)
 	}
@@ -103,6 +104,11 @@ func (d *decoder) variable(p *plan, base unsafe.Pointer) {
 		at := unsafe.Add(base, o.off)
 		switch o.kind {
 		case opFlat:
+			if o.n == wordSize && len(d.data) >= int(wordSize) { // as most are
+				*(*[wordSize]byte)(at) = [wordSize]byte(d.data)
+				d.data = d.data[wordSize:]
+				continue
+			}
 			d.raw(at, o.n)
 		case opPointer:
 			*word(at) = d.pointer(o.elem.get())
@@ -209,7 +215,7 @@ func (d *decoder) string() string {
 		}
 		return d.texts[tag>>1]
 	}
-	s := string(d.bytes(tag >> 1))
+	s := d.letters.text(d.bytes(tag >> 1))
 	if len(s) >= longText {
 		d.texts = append(d.texts, s)
 	}

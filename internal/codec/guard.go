@@ -113,8 +113,7 @@ func (w *walk) enter(n row) {
 	w.visits[n] = visit{}
 	s := step{row: n, from: len(w.ways), visit: visit{cost: 1}}
 	if n.n == isMap {
-		var en entries
-		en.read(n.plan, n.at)
+		en := n.plan.mapping.read(n.plan, n.at)
 		w.ways = append(w.ways, row{en.keys, n.plan.mapping.key.get(), en.n}, row{en.elems, n.plan.mapping.elem.get(), en.n})
 	} else {
 		s.cost += int64(n.plan.size) * int64(n.n)

@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 	"reflect"
+	"sync"
 	"unsafe"
 )
 
@@ -10,6 +11,7 @@ import (
 type mapping struct {
 	key, elem *link
 	typed     *typedMap // the fast way, for common types; nil otherwise
+	unused    sync.Pool // *entries of plain variables, which nothing else can lead to
 }
 
 // entries are the keys and elements of a map, in two rows.
@@ -20,7 +22,32 @@ type entries struct {
 
 // room returns place for n entries.
 func (k *mapping) room(n int) *entries {
+	if en, ok := k.unused.Get().(*entries); ok && en.n >= n {
+		en.n = n
+		return en
+	}
 	return &entries{keys: k.key.get().allocate(n), elems: k.elem.get().allocate(n), n: n}
+}
+
+// done has the place of entries used again, if they are plain.
+func (k *mapping) done(en *entries) {
+	key, elem := k.key.get(), k.elem.get()
+	if !key.plain() || !elem.plain() || en.n > kept {
+		return
+	}
+	key.forget(en.keys, en.n)
+	elem.forget(en.elems, en.n)
+	k.unused.Put(en)
+}
+
+// plain says whether a variable leads to nothing but text.
+func (p *plan) plain() bool { return p.text || p.flat }
+
+// forget lets go of the text that n plain variables in a row lead to.
+func (p *plan) forget(base unsafe.Pointer, n int) {
+	if p.text {
+		clear(unsafe.Slice((*string)(base), n)) // variables of a type that is a string
+	}
 }
 
 // make returns an empty map with room for n entries.
@@ -29,13 +56,12 @@ func (k *mapping) make(p *plan, n int) unsafe.Pointer {
 }
 
 // read copies the entries of the map m.
-func (en *entries) read(p *plan, m unsafe.Pointer) {
+func (k *mapping) read(p *plan, m unsafe.Pointer) *entries {
 	v := reflect.NewAt(p.typ, unsafe.Pointer(&m)).Elem()
-	k := p.mapping
-	*en = *k.room(v.Len())
+	en := k.room(v.Len())
 	if k.typed != nil {
 		en.n = k.typed.read(m, en)
-		return
+		return en
 	}
 	key, elem := k.key.get(), k.elem.get()
 	n := 0
@@ -44,6 +70,7 @@ func (en *entries) read(p *plan, m unsafe.Pointer) {
 		valueAt(elem, unsafe.Add(en.elems, uintptr(n)*elem.size)).SetIterValue(it)
 	}
 	en.n = n
+	return en
 }
 
 // fill puts entries into the map m. It fails for keys that cannot be compared.

@@ -80,6 +80,31 @@ func (s *stock) one(p *plan) unsafe.Pointer {
 	return at
 }
 
+// letters is what is left of memory for many short texts. All are kept as long as one is.
+type letters struct {
+	left []byte // its length is what is taken
+	many int    // how many short texts there were
+}
+
+// lettersSize is how much memory is allocated at once.
+const lettersSize = 512
+
+// text returns a copy of b.
+func (l *letters) text(b []byte) string {
+	if len(b) == 0 || len(b) >= longText {
+		return string(b)
+	}
+	if l.many++; l.many <= slab {
+		return string(b)
+	}
+	if len(b) > cap(l.left)-len(l.left) {
+		l.left = make([]byte, 0, lettersSize)
+	}
+	at := len(l.left)
+	l.left = append(l.left, b...)
+	return unsafe.String(&l.left[at], len(b)) // these bytes are never written again
+}
+
 // holds says whether among n variables of type t in a row there are m of type want in a row, at an offset.
 func holds(t reflect.Type, n int, off uintptr, want reflect.Type, m int) bool {
 	size, wanted := t.Size(), max(want.Size(), 1)

@@ -247,6 +247,10 @@ func (e *encoder) variable(p *plan, base unsafe.Pointer) {
 		at := unsafe.Add(base, o.off)
 		switch o.kind {
 		case opFlat:
+			if o.n == wordSize { // as most are
+				e.out = append(e.out, (*[wordSize]byte)(at)[:]...)
+				continue
+			}
 			e.raw(memory(at, o.n))
 		case opPointer:
 			e.writePointer(*word(at), o.elem.get())
