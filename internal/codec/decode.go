@@ -23,7 +23,8 @@ type object struct {
 // decoder makes values of a message. It is kept and used again.
 type decoder struct {
 	im       *image.Image
-	data     []byte // what is not read yet
+	data     []byte
+	at       int // how much of data is read; data itself stays, as the garbage collector wants to know where pointers go
 	trust    Trust
 	borrower Borrower // nil: nothing can be lent
 	result   *plan    // untrusted bytes may name the types that it leads to
@@ -87,7 +88,7 @@ func (d *decoder) decode(p *plan, base unsafe.Pointer) error {
 	if len(d.data) == 0 || d.data[0] != version {
 		return errors.New("decode: these bytes are no message")
 	}
-	d.data = d.data[1:]
+	d.at = 1
 	d.result = p
 	d.readTypes()
 	d.readLayouts()
@@ -109,32 +110,37 @@ func (d *decoder) fail(format string, args ...any) {
 	}
 }
 
+// rest is what is not read yet.
+func (d *decoder) rest() []byte { return d.data[d.at:] }
+
+// left is how many bytes are not read yet.
+func (d *decoder) left() int { return len(d.data) - d.at }
+
 // uint reads a number; 0 after an error.
 func (d *decoder) uint() uint64 {
-	if len(d.data) > 0 && d.data[0] < 0x80 && d.err == nil {
-		v := d.data[0]
-		d.data = d.data[1:]
-		return uint64(v)
+	rest := d.rest()
+	if len(rest) > 0 && rest[0] < 0x80 && d.err == nil {
+		d.at++
+		return uint64(rest[0])
 	}
-	if len(d.data) > 1 && d.data[1] < 0x80 && d.err == nil {
-		v := uint64(d.data[0]&0x7f) | uint64(d.data[1])<<7
-		d.data = d.data[2:]
-		return v
+	if len(rest) > 1 && rest[1] < 0x80 && d.err == nil {
+		d.at += 2
+		return uint64(rest[0]&0x7f) | uint64(rest[1])<<7
 	}
-	v, n := binary.Uvarint(d.data)
+	v, n := binary.Uvarint(rest)
 	if n <= 0 || d.err != nil {
 		d.fail("a number is cut off or too large")
 		return 0
 	}
-	d.data = d.data[n:]
+	d.at += n
 	return v
 }
 
 // count reads how many of something follow that take at least so many bytes each; 0 after an error.
 func (d *decoder) count(each int) int {
 	n := d.uint()
-	if n > uint64(len(d.data)/max(each, 1)) {
-		d.fail("there cannot be %d parts in the %d bytes that are left", n, len(d.data))
+	if n > uint64(d.left()/max(each, 1)) {
+		d.fail("there cannot be %d parts in the %d bytes that are left", n, d.left())
 		return 0
 	}
 	return int(n)
@@ -142,12 +148,12 @@ func (d *decoder) count(each int) int {
 
 // bytes takes n bytes; nil after an error.
 func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.data)) || d.err != nil {
-		d.fail("%d bytes are left where %d should be", len(d.data), n)
+	if n > uint64(d.left()) || d.err != nil {
+		d.fail("%d bytes are left where %d should be", d.left(), n)
 		return nil
 	}
-	b := d.data[:n]
-	d.data = d.data[n:]
+	b := d.rest()[:n]
+	d.at += int(n)
 	return b
 }
 
@@ -210,8 +216,8 @@ func (d *decoder) readObjects(n int, p *plan, base unsafe.Pointer) unsafe.Pointe
 	d.objects = slices.Grow(d.objects, n)
 	for i := range n {
 		d.readObject(i == 0, p, base)
-		if d.err == nil && d.owed > len(d.data) {
-			d.fail("%d objects do not fit in %d bytes", i+1, len(d.data))
+		if d.err == nil && d.owed > d.left() {
+			d.fail("%d objects do not fit in %d bytes", i+1, d.left())
 		}
 		if d.err != nil {
 			return base
@@ -284,8 +290,8 @@ func (d *decoder) copied(o *object, first bool, root *plan, base unsafe.Pointer)
 	if o.kind == kindMap || !o.plan.flat {
 		d.owed += least * o.n
 	}
-	if d.err != nil || d.owed > len(d.data) {
-		d.fail("the objects do not fit in %d bytes", len(d.data))
+	if d.err != nil || d.owed > d.left() {
+		d.fail("the objects do not fit in %d bytes", d.left())
 		return
 	}
 	switch {

@@ -50,8 +50,8 @@ func (d *decoder) finish() {
 	if d.err == nil {
 		d.checkErrors()
 	}
-	if d.err == nil && len(d.data) > 0 {
-		d.fail("%d bytes are left over", len(d.data))
+	if d.err == nil && d.left() > 0 {
+		d.fail("%d bytes are left over", d.left())
 	}
 }
 
@@ -104,9 +104,9 @@ func (d *decoder) variable(p *plan, base unsafe.Pointer) {
 		at := unsafe.Add(base, o.off)
 		switch o.kind {
 		case opFlat:
-			if o.n == wordSize && len(d.data) >= int(wordSize) { // as most are
-				*(*[wordSize]byte)(at) = [wordSize]byte(d.data)
-				d.data = d.data[wordSize:]
+			if o.n == wordSize && d.left() >= int(wordSize) { // as most are
+				*(*[wordSize]byte)(at) = [wordSize]byte(d.rest())
+				d.at += int(wordSize)
 				continue
 			}
 			d.raw(at, o.n)
@@ -190,7 +190,7 @@ func (d *decoder) slice(s *sliceHeader, p *plan) {
 		*s = sliceHeader{nowhere(), int(n), int(n)}
 		return
 	}
-	at := len(d.data)
+	at := d.left()
 	id := (tag - tagFirst) >> 1
 	off := uint64(0)
 	if tag&1 == 1 {

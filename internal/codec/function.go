@@ -72,16 +72,16 @@ func (d *decoder) readLayouts() {
 
 // readLayout makes the plan for a layout that is new here; nil after an error.
 func (d *decoder) readLayout(wire string) *plan {
-	rest := d.data
-	defer func() { d.data = rest }()
-	d.data = []byte(wire)
+	data, at := d.data, d.at
+	defer func() { d.data, d.at = data, at }()
+	d.data, d.at = []byte(wire), 0
 	c := &image.Closure{Entry: d.uint()}
 	p := d.typeAt(d.uint())
 	if d.err != nil {
 		return nil
 	}
 	c.Type = p.typ
-	for i := 1; len(d.data) > 0; i++ {
+	for i := 1; d.left() > 0; i++ {
 		if c.Type.Kind() != reflect.Struct || i >= c.Type.NumField() {
 			d.fail("%v is no layout of a closure", c.Type)
 			return nil

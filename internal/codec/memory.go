@@ -57,7 +57,7 @@ const (
 // stock is what is left of a slab.
 type stock struct {
 	plan *plan
-	next unsafe.Pointer
+	base unsafe.Pointer
 	left int
 	run  int // how many variables of the type have come one after the other
 }
@@ -71,13 +71,10 @@ func (s *stock) one(p *plan) unsafe.Pointer {
 		return p.allocate(1)
 	}
 	if s.left == 0 {
-		s.next, s.left = p.allocate(slab), slab
+		s.base, s.left = p.allocate(slab), slab
 	}
-	at := s.next
-	if s.left--; s.left > 0 {
-		s.next = unsafe.Add(at, p.size) // the next variable of the slab
-	}
-	return at
+	s.left--
+	return unsafe.Add(s.base, uintptr(slab-1-s.left)*p.size) // a variable of the slab
 }
 
 // letters is what is left of memory for many short texts. All are kept as long as one is.

@@ -97,6 +97,10 @@ func (e *encoder) uint(v uint64) {
 		e.out = append(e.out, byte(v))
 		return
 	}
+	if v < 1<<14 {
+		e.out = append(e.out, byte(v)|0x80, byte(v>>7))
+		return
+	}
 	e.out = binary.AppendUvarint(e.out, v)
 }
 
