@@ -2,6 +2,7 @@ package codec
 
 import (
 	"reflect"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -85,26 +86,28 @@ type span struct {
 
 // encoder finds what a value reaches and writes it. It is kept and used again.
 type encoder struct {
-	im      *image.Image
-	regions []region
-	index   index
-	work    []span
-	types   []*plan
-	typeIDs map[*plan]int
-	layouts []*plan
-	refs    []int32 // the regions that pointers and slices lead to, in the order in which they were met
-	next    int     // in refs, for the pointer that is written next; -1 unknown
-	order   []spot
-	dealt   []spot // for sort
-	texts   []text
-	bytes   int64 // about how long the message will be
-	biggest biggest
-	glance  int // if not 0, look at so many regions only
-	lender  Lender
-	may     *typeSet                       // if not nil, interfaces hold these types only
-	own     map[unsafe.Pointer][]byte      // what has encoded itself
-	maps    map[unsafe.Pointer]*[]mapEntry // what is in sync.Maps
-	err     error
+	im       *image.Image
+	regions  []region
+	index    index
+	work     []span
+	types    []*plan
+	typeIDs  map[*plan]int
+	layouts  []*plan
+	objects  int32   // how many the message has
+	refs     []int32 // the regions that pointers and slices lead to, in the order in which they were met
+	next     int     // in refs, for the pointer that is written next; -1 unknown
+	order    []spot
+	dealt    []spot // for sort
+	texts    []text
+	bytes    int64 // about how long the message will be
+	biggest  biggest
+	glance   int // if not 0, look at so many regions only
+	lender   Lender
+	may      *typeSet                       // if not nil, interfaces hold these types only
+	declared bool                           // something is, with Register
+	own      map[unsafe.Pointer][]byte      // what has encoded itself
+	maps     map[unsafe.Pointer]*[]mapEntry // what is in sync.Maps
+	err      error
 
 	tables []table // the maps' entries
 
@@ -169,6 +172,7 @@ func (e *encoder) collect(base unsafe.Pointer, p *plan) {
 		return
 	}
 	e.typeID(p) // the first: the receiver knows it
+	e.declared = len(registry().list()) > 0
 	e.region(region{addr: base, plan: p, count: 1, reach: 1, from: -1})
 	for len(e.work) > 0 && e.err == nil {
 		s := e.work[len(e.work)-1]
@@ -203,13 +207,25 @@ func (e *encoder) region(r region) int32 {
 		}
 		return i
 	}
-	return e.enter(r)
+	*e.newRegion() = r
+	return e.enter()
 }
 
-// enter notes memory that find has just not found.
-func (e *encoder) enter(r region) int32 {
-	i := int32(len(e.regions))
-	e.regions = append(e.regions, r)
+// newRegion returns a region at the end, which is zero: what lies behind the regions always is.
+func (e *encoder) newRegion() *region {
+	n := len(e.regions)
+	if n == cap(e.regions) {
+		e.regions = slices.Grow(e.regions, max(few, n))
+	}
+	e.regions = e.regions[:n+1]
+	return &e.regions[n]
+}
+
+// enter makes the last region known, which is one that find has just not found.
+func (e *encoder) enter() int32 {
+	i := int32(len(e.regions) - 1)
+	r := &e.regions[i]
+	r.leader = i
 	e.index.add(e.regions, i)
 	if r.kind < kindStatic && r.kind != kindMap {
 		e.later(i, 0, r.count)
@@ -301,7 +317,7 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 		}
 		return
 	}
-	if own := registry().find(to, p.typ); own != nil {
+	if own := e.ownOf(to, p); own != nil {
 		e.region(region{addr: to, plan: p, count: 1, from: in, at: e.offset(in, at), kind: kindOwn, more: &more{own: own}})
 		return
 	}
@@ -312,7 +328,7 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 	if p.size == 0 {
 		return
 	}
-	if _, r := e.im.Locate(uintptr(to)); r == image.ReadOnly && p.inImage && e.lender != nil { // a dictionary of generic code is such
+	if e.lender != nil && p.inImage && e.inReadOnly(to) { // a dictionary of generic code is such
 		e.static(to, p, in, at)
 		return
 	}
@@ -321,7 +337,9 @@ func (e *encoder) pointer(to unsafe.Pointer, p *plan, in int32, at unsafe.Pointe
 	}
 	i := e.find(to, p)
 	if i < 0 {
-		i = e.enter(region{addr: to, plan: p, count: 1, reach: 1, from: in, at: e.offset(in, at)})
+		r := e.newRegion()
+		r.addr, r.plan, r.count, r.reach, r.from, r.at = to, p, 1, 1, in, e.offset(in, at)
+		i = e.enter()
 	}
 	e.refs = append(e.refs, i)
 }
@@ -390,7 +408,7 @@ const smallBox = 256
 func (p *plan) small() bool { return p.text || p.flat && p.size <= smallBox }
 
 func (e *encoder) function(f unsafe.Pointer, in int32, at unsafe.Pointer) {
-	if f == nil || e.isStatic(f) || e.find(f, functionPlan()) >= 0 {
+	if f == nil || e.inReadOnly(f) || e.find(f, functionPlan()) >= 0 {
 		return
 	}
 	c, err := e.im.Closure(f)
@@ -405,10 +423,18 @@ func (e *encoder) function(f unsafe.Pointer, in int32, at unsafe.Pointer) {
 	}
 }
 
-// isStatic says whether a func value captured nothing: then it lies in read-only data.
-func (e *encoder) isStatic(f unsafe.Pointer) bool {
-	_, r := e.im.Locate(uintptr(f))
+// inReadOnly says whether something lies in read-only data, as func values do that captured nothing.
+func (e *encoder) inReadOnly(p unsafe.Pointer) bool {
+	_, r := e.im.Locate(uintptr(p))
 	return r == image.ReadOnly
+}
+
+// ownOf returns what is declared as each process's own at an address, or nil.
+func (e *encoder) ownOf(to unsafe.Pointer, p *plan) *registered {
+	if !e.declared {
+		return nil
+	}
+	return registry().find(to, p.typ)
 }
 
 // functionPlan stands for all closures where regions are looked for.

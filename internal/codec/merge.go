@@ -5,12 +5,8 @@ import (
 	"slices"
 )
 
-// merge makes one object of regions that overlap: pointers into a struct and the struct, slices of one array. It
-// numbers the objects in the order in which they were reached.
+// merge makes one object of regions that overlap: pointers into a struct and the struct, slices of one array.
 func (e *encoder) merge() {
-	for i := range e.regions {
-		e.regions[i].leader = int32(i)
-	}
 	common := e.common()
 	e.spots(common)
 	if common != nil && !e.apart(common) {
@@ -32,11 +28,23 @@ func (e *encoder) merge() {
 			return
 		}
 	}
-	n := int32(0)
+	e.number()
+}
+
+// number gives numbers to the objects, in the order in which they were reached, and to their types and layouts.
+func (e *encoder) number() {
 	for i := range e.regions {
-		if e.regions[i].leader == int32(i) {
-			e.regions[i].object = n
-			n++
+		r := &e.regions[i]
+		if r.leader != int32(i) {
+			continue
+		}
+		r.object = e.objects
+		e.objects++
+		switch {
+		case r.kind <= kindMany:
+			e.typeID(r.made())
+		case r.kind == kindClosure && e.layoutID(r.whole) == len(e.layouts):
+			e.layouts = append(e.layouts, r.whole)
 		}
 	}
 }

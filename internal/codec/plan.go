@@ -55,6 +55,11 @@ func (l *link) get() *plan {
 	if p := l.plan.Load(); p != nil {
 		return p
 	}
+	return l.make()
+}
+
+// make is apart from get so that the compiler inlines that.
+func (l *link) make() *plan {
 	p := planOf(l.typ)
 	l.plan.Store(p)
 	return p

@@ -43,11 +43,6 @@ func (e *encoder) write(o Options) (Message, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	for i := range e.regions {
-		if r := &e.regions[i]; r.kind <= kindMany && r.leader == int32(i) {
-			e.typeID(r.made())
-		}
-	}
 	e.snapshot = o.Snapshot
 	e.out = append(e.newPart(e.room()), version)
 	e.writeTypes()
@@ -112,24 +107,12 @@ func (e *encoder) writeTypes() {
 }
 
 func (e *encoder) writeObjects() {
-	objects := 0
-	e.layouts = e.layouts[:0]
-	for i := range e.regions {
-		r := &e.regions[i]
-		if r.leader != int32(i) {
-			continue
-		}
-		objects++
-		if r.kind == kindClosure && e.layoutID(r.whole) == len(e.layouts) {
-			e.layouts = append(e.layouts, r.whole)
-		}
-	}
 	e.uint(uint64(len(e.layouts)))
 	for _, p := range e.layouts {
 		e.uint(uint64(len(p.wire)))
 		e.out = append(e.out, p.wire...)
 	}
-	e.uint(uint64(objects))
+	e.uint(uint64(e.objects))
 	for i := range e.regions {
 		if r := &e.regions[i]; r.leader == int32(i) {
 			e.writeObject(r)
@@ -389,7 +372,7 @@ func (e *encoder) writeString(s string) {
 const memoryOfTexts = 16
 
 func (e *encoder) writeFunction(f unsafe.Pointer) {
-	if f == nil || !e.isStatic(f) {
+	if f == nil || !e.inReadOnly(f) {
 		e.writeReference(f, functionPlan())
 		return
 	}
