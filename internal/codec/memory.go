@@ -47,17 +47,17 @@ func (p *plan) allocate(n int) unsafe.Pointer {
 }
 
 const (
-	// slab is how many variables of one type are allocated at once when a message has many of them. All are kept as long as
-	// one is.
-	slab = 8
-	// slabSize is up to which size variables are worth it.
-	slabSize = 128
+	// many is after how many variables of one type, one after the other, the next are allocated several at once.
+	many = 8
+	// slab is how many bytes they are together at most. All are kept as long as one is.
+	slab = 1 << 10
 )
 
 // stock is what is left of a slab.
 type stock struct {
 	plan *plan
 	base unsafe.Pointer
+	made int
 	left int
 	run  int // how many variables of the type have come one after the other
 }
@@ -67,31 +67,32 @@ func (s *stock) one(p *plan) unsafe.Pointer {
 	if s.plan != p {
 		*s = stock{plan: p}
 	}
-	if s.run++; s.run <= slab || p.size > slabSize || p.size == 0 {
+	if s.run++; s.run <= many || p.size > slab/2 || p.size == 0 {
 		return p.allocate(1)
 	}
 	if s.left == 0 {
-		s.base, s.left = p.allocate(slab), slab
+		s.left = min(s.run-1, int(slab/p.size)) // no more than there have been
+		s.base, s.made = p.allocate(s.left), s.left
 	}
 	s.left--
-	return unsafe.Add(s.base, uintptr(slab-1-s.left)*p.size) // a variable of the slab
+	return unsafe.Add(s.base, uintptr(s.made-1-s.left)*p.size) // a variable of the slab
 }
 
 // letters is what is left of memory for many short texts. All are kept as long as one is.
 type letters struct {
-	left []byte // its length is what is taken
-	many int    // how many short texts there were
+	left  []byte // its length is what is taken
+	short int    // how many short texts there were
 }
 
-// lettersSize is how much memory is allocated at once.
-const lettersSize = 512
+// lettersSize is how many bytes are allocated at once.
+const lettersSize = slab / 2
 
 // text returns a copy of b.
 func (l *letters) text(b []byte) string {
 	if len(b) == 0 || len(b) >= longText {
 		return string(b)
 	}
-	if l.many++; l.many <= slab {
+	if l.short++; l.short <= many {
 		return string(b)
 	}
 	if len(b) > cap(l.left)-len(l.left) {
