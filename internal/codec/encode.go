@@ -266,7 +266,9 @@ func (e *encoder) scanOne(p *plan, base unsafe.Pointer, in int32) {
 		at := unsafe.Add(base, o.off)
 		switch o.kind {
 		case opPointer:
-			e.pointer(*word(at), o.elem.get(), in, at)
+			if to, p := *word(at), o.elem.get(); to != nil || p.refused != nil {
+				e.pointer(to, p, in, at)
+			}
 		case opSlice:
 			e.slice(slice(at), o.elem.get(), in, at)
 		case opString:

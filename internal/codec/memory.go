@@ -57,8 +57,8 @@ const (
 type stock struct {
 	plan *plan
 	base unsafe.Pointer
-	made int
-	left int
+	made int // how many variables it has
+	left int // how many of them are not taken
 	run  int // how many variables of the type have come one after the other
 }
 
