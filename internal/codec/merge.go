@@ -7,9 +7,9 @@ import (
 
 // merge makes one object of regions that overlap: pointers into a struct and the struct, slices of one array.
 func (e *encoder) merge() {
-	common := e.common()
-	e.spots(common)
-	if common != nil && !e.apart(common) {
+	prevalent := e.prevalent()
+	e.spots(prevalent)
+	if prevalent != nil && !e.apart(prevalent) {
 		e.spots(nil)
 	}
 	e.sort()
@@ -49,9 +49,9 @@ func (e *encoder) number() {
 	}
 }
 
-// common returns the plan of most regions, if there are many and variables with that plan cannot overlap one another: no
+// prevalent returns the plan of most regions, if there are many and variables with that plan cannot overlap one another: no
 // type contains itself, but slices of one array may be turned into pointers to arrays that overlap.
-func (e *encoder) common() *plan {
+func (e *encoder) prevalent() *plan {
 	if len(e.regions) <= 4*few {
 		return nil
 	}
@@ -84,20 +84,20 @@ func (e *encoder) spots(except *plan) {
 	}
 }
 
-// apart says whether single variables with the plan common overlap none of the few other regions, nor what slices among
+// apart says whether single variables with the plan p overlap none of the few other regions, nor what slices among
 // those have room for.
-func (e *encoder) apart(common *plan) bool {
+func (e *encoder) apart(p *plan) bool {
 	if len(e.order) > few {
 		return false
 	}
 	for i := range e.regions {
-		if r := &e.regions[i]; r.kind != kindOne || r.plan != common {
+		if r := &e.regions[i]; r.kind != kindOne || r.plan != p {
 			continue
 		}
 		at := uintptr(e.regions[i].addr)
 		for _, other := range e.order {
 			room := e.regions[other.region].plan.size * uintptr(e.regions[other.region].reach)
-			if at-other.addr < max(room, other.size) || other.addr-at < common.size {
+			if at-other.addr < max(room, other.size) || other.addr-at < p.size {
 				return false
 			}
 		}
