@@ -18,8 +18,8 @@ import (
 type Trust uint8
 
 const (
-	// Untrusted bytes may be anything: Decode returns an error or values that are safe to use, and allocates no
-	// more than in proportion to what it was given.
+	// Untrusted bytes may be anything: Decode returns an error or values that are safe to use. It allocates at most 200
+	// bytes for each that it was given and 8 MiB, besides what types with an encoding of their own make of theirs.
 	Untrusted Trust = iota
 	// Trusted bytes come from the parent, whose code a runner runs.
 	Trusted
