@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-//go:generate sh -c "go run ./testdata/generate | gofmt > made_test.go"
+//go:generate sh -c "go run ./testdata/generate | go run mvdan.cc/gofumpt@v0.12.0 >made_test.go.new && mv made_test.go.new made_test.go"
 
 // grower makes random values of any type. They share memory, lead into each other and back.
 type grower struct {
