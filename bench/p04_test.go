@@ -154,9 +154,9 @@ func BenchmarkP04_Memmove(b *testing.B) {
 	ours := wires[[]float64](b)[0]
 	data := bytes.Join(ours.encode(&v), nil)
 	var kept []float64
-	turn := func(name string, do func()) side { return side{name, func() float64 { return took(50, do) }} }
+	turn := func(name string, do func()) side { return side{name, func() float64 { return took(10, do) }} }
 	contest{
-		unit: "us", rounds: 15,
+		unit: "us", rounds: 75,
 		sides: []side{
 			turn("both", func() { var back []float64; ours.encode(&v); ours.decode(data, &back) }),
 			turn("encode", func() { ours.encode(&v) }),
