@@ -40,7 +40,7 @@ type Result struct {
 
 // Send sends a call. left is the time that the function has, 0 if it has no deadline. The parts of the
 // message may be the caller's own memory until the call has ended or was released. Send does not wait for
-// a slow connection. It fails only if the session is over; then the call did not start.
+// a slow connection. It fails only if the session is over or the runner leaves; then the call did not start.
 func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 	out := message{kind: wire.Call, parts: parts}
 	for _, p := range parts {
@@ -49,7 +49,7 @@ func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 	out.head = wire.AppendCallHead(c.head[:0], wire.CallHead{Size: out.size, Left: left, Key: c.Key})
 
 	s.mu.Lock()
-	if err := s.Err(); err != nil {
+	if err := s.closedLocked(); err != nil {
 		s.mu.Unlock()
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -14,15 +15,21 @@ import (
 // Server is the runner's end: it gets calls, has them handled and answers.
 type Server struct {
 	*carrier
+	// Stacks is asked where a call is, or for every goroutine if there is none. Set it before Serve, or parents get an
+	// empty answer. It may be called from many goroutines at once and block.
+	Stacks func(*Incoming) []byte
+
 	limits Limits
 	handle func(*Incoming)
 	lease  *time.Timer // ends a session whose parent has been silent for too long
 	watch  watch       // of functions that run on the reading goroutine
+	nonce  uint64      // tells the calls of this session from those of others in the process
 
 	mu           sync.Mutex // guards what follows; never held across I/O or handle
 	live         map[uint64]*Incoming
 	habits       map[uint64]habit
 	draining     bool
+	leaving      bool        // the parent was told
 	over         bool        // contexts have been cancelled; no call starts any more
 	deadlines    *time.Timer // fires at the first deadline of all calls, or before
 	nextDeadline time.Time   // when it fires; zero: it does not
@@ -42,7 +49,7 @@ type Incoming struct {
 }
 
 func newServer(c *carrier, l Limits) *Server {
-	v := &Server{carrier: c, limits: l, live: make(map[uint64]*Incoming), habits: make(map[uint64]habit)}
+	v := &Server{carrier: c, limits: l, nonce: rand.Uint64(), live: make(map[uint64]*Incoming), habits: make(map[uint64]habit)}
 	v.out = newOutbox(c.conn, c.done, v.end)
 	v.deadlines = time.AfterFunc(time.Hour, v.keepDeadlines)
 	v.deadlines.Stop()
@@ -184,6 +191,9 @@ func (v *Server) dispatch(f wire.Frame, held *int) error {
 	case wire.Drain:
 		v.drain()
 		return nil
+	case wire.Stacks:
+		v.describe(f.Call)
+		return nil
 	default:
 		return fmt.Errorf("%w: kind %d is not for a runner", wire.ErrCorrupt, f.Kind)
 	}
@@ -291,6 +301,9 @@ func (v *Server) leaveIfDrained() {
 		})
 	}
 }
+
+// Key names the code of the call's function.
+func (in *Incoming) Key() uint64 { return in.key }
 
 // Context is the context of the call's function: it ends at the call's deadline, when the
 // parent cancels the call, when the session is over, and when the call has been answered.

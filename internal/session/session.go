@@ -19,11 +19,14 @@ type Session struct {
 	runner  Hello
 	canStop bool          // a blocked read can be interrupted, so that callers may read
 	resume  chan struct{} // one token: the background reader has the role and should read
+	leaving chan struct{} // closed by the reader when the runner says that it leaves
 
 	mu       sync.Mutex // guards what follows; never held across I/O or Ended
 	calls    map[uint64]*Call
 	lastID   uint64
-	draining bool // the runner is to leave with the last call
+	asked    map[uint64]*asked // by call: who waits for stacks
+	draining bool              // the runner is to leave with the last call
+	refusing bool              // it has said that it leaves
 	reader   reader
 	caller   *Call // who reads, if reader is callerReads
 	used     bool  // a call has come or gone since look was set
@@ -58,7 +61,8 @@ func newSession(c *carrier, runner Hello, l Limits) *Session {
 	_, canStop := c.conn.(interruptible)
 	s := &Session{
 		carrier: c, limits: l, runner: runner, canStop: canStop,
-		resume: make(chan struct{}, 1), calls: make(map[uint64]*Call), reader: backgroundReads,
+		resume: make(chan struct{}, 1), leaving: make(chan struct{}),
+		calls: make(map[uint64]*Call), asked: make(map[uint64]*asked), reader: backgroundReads,
 	}
 	s.out = newOutbox(c.conn, c.done, s.end)
 	s.look = time.AfterFunc(time.Hour, s.lookIdle)
@@ -147,6 +151,12 @@ func (s *Session) handle(f wire.Frame) error {
 		return s.chunk(f)
 	case wire.Note:
 		return s.note(f)
+	case wire.Leave:
+		s.leave()
+		return nil
+	case wire.Stacks:
+		s.told(f)
+		return nil
 	default:
 		return fmt.Errorf("%w: kind %d is not for a parent", wire.ErrCorrupt, f.Kind)
 	}

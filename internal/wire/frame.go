@@ -36,8 +36,10 @@ const (
 	Pong    Kind = 11 // runner → parent: I am
 	Drain   Kind = 12 // parent → runner: nothing new comes; leave when your calls are over
 	Note    Kind = 13 // either way: about something that the parent has lent to a call
+	Leave   Kind = 14 // runner → parent: I take nothing new; drain me when your calls are over
+	Stacks  Kind = 15 // parent → runner: where is this call, or with call 0 every goroutine; runner → parent: there
 
-	lastKind = Note
+	lastKind = Stacks
 )
 
 const (
