@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"internal/lend":       {"internal/codec", "internal/image"},
 	"internal/image":      {},
 	"internal/pool":       {"backend", "internal/session"},
-	"internal/runner":     {"backend", "internal/codec", "internal/image", "internal/lend", "internal/session"},
+	"internal/runner":     {"backend", "backend/process", "internal/codec", "internal/image", "internal/lend", "internal/session"},
 	"internal/session":    {"internal/wire"},
 	"internal/wire":       {},
 }

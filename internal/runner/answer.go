@@ -29,6 +29,7 @@ const (
 	Exited     Outcome = 4 // nothing: the function ended its goroutine with runtime.Goexit
 	Unreadable Outcome = 5 // why its message could not be decoded, from codec.EncodeError; it did not start
 	Unsendable Outcome = 6 // why its result cannot cross, a codec.SendError
+	Lost       Outcome = 7 // whether it may have started, a byte, and a Death: the process that it had for itself was lost
 )
 
 // remarked is added to the outcome if a Remark follows it.
@@ -68,8 +69,11 @@ type Panic struct {
 // maxText bounds the text of a panic's value and of its stack in an answer.
 const maxText = 64 << 10
 
-// answer runs one call and replies.
-func answer(in *session.Incoming, limit int64) {
+// answer runs one call and replies. By its mark, an array and therefore an argument in memory, the goroutine is found
+// among others: see stacks.
+//
+//go:noinline
+func answer(_ [2]uint64, in *session.Incoming, limit int64) {
 	o := codec.Options{Limit: limit}
 	reply := [][]byte{{byte(Exited)}} // if the function ends its goroutine, nothing else gets here
 	defer func() { in.Reply(reply) }()

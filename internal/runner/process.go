@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/session"
 )
 
 // Invite is what a parent tells a runner in the environment variable backend.EnvParent.
@@ -83,25 +84,38 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 		return complain(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
-	j, err := Join(ctx, conn, i.Runner)
+	j, err := join(ctx, conn, i.Runner, func(build string, w session.Welcome) (*slots, error) { return newSlots(ctx, i, build, w) })
 	cancel()
 	if err != nil {
 		return complain(err)
 	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if _, ok := <-stop; ok {
-			j.Close()
-		}
-	})
+	wg.Go(func() { obey(j) })
 	left := cleanupTime
-	if j.Serve() != nil && len(stop) == 0 {
+	err = j.Serve()
+	if err != nil {
 		left = orphanTime
 	}
+	ctx, cancel = context.WithTimeout(context.Background(), left)
+	defer cancel()
+	var last sync.WaitGroup
+	last.Go(func() { j.End(ctx, err == nil) })
 	clean(cleanup, left)
+	last.Wait()
 	return 0
+}
+
+// obey has the runner leave when it gets SIGTERM. The second one ends it as if it had never been caught.
+func obey(j *Joined) {
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM)
+	<-stop
+	j.Leave()
+	<-stop
+	signal.Reset(syscall.SIGTERM)
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Signal(syscall.SIGTERM) // nothing more can be done
+	}
 }
 
 func complain(err error) int {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,8 +12,16 @@ import (
 	"github.com/fleetinglambda/flame/internal/session"
 )
 
-// Join introduces this process to its parent over conn as runner id.
+// Join introduces this process to its parent over conn as runner id. The parent's own process serves that way: it
+// cannot run calls in processes of their own.
 func Join(ctx context.Context, conn io.ReadWriteCloser, id string) (*Joined, error) {
+	return join(ctx, conn, id, func(string, session.Welcome) (*slots, error) {
+		return nil, errors.New("a runner inside its parent's process cannot give each call a process of its own: use another backend, or let calls share their runner")
+	})
+}
+
+// join also says how slots are made if the parent wants them.
+func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(build string, w session.Welcome) (*slots, error)) (*Joined, error) {
 	im, err := image.Self()
 	if err != nil {
 		conn.Close()
@@ -22,10 +31,19 @@ func Join(ctx context.Context, conn io.ReadWriteCloser, id string) (*Joined, err
 	j.server, err = session.Join(ctx, conn, session.Hello{Runner: id, Build: im.Build(), PID: os.Getpid()},
 		func(w session.Welcome) error {
 			j.limit = w.Message
-			return hasNames(w.Names)
+			err := hasNames(w.Names)
+			if err == nil && w.Slots > 0 {
+				j.slots, err = make(im.Build(), w)
+			}
+			return err
 		})
 	if err != nil {
+		j.End(ctx, false)
 		return nil, fmt.Errorf("runner %s: %w", id, err)
+	}
+	j.server.Stacks = stacks
+	if j.slots != nil {
+		j.server.Stacks = j.slots.stacks
 	}
 	return j, nil
 }
@@ -33,13 +51,33 @@ func Join(ctx context.Context, conn io.ReadWriteCloser, id string) (*Joined, err
 // Joined is a runner that its parent has taken in.
 type Joined struct {
 	server *session.Server
+	slots  *slots // nil: calls run in this process
 	limit  int64
 }
 
 // Serve answers calls until the session is over. It returns nil if the parent had the runner drained. Functions
 // that ignore their ended context may still run when it returns.
 func (j *Joined) Serve() error {
-	return j.server.Serve(func(in *session.Incoming) { answer(in, j.limit) })
+	if j.slots != nil {
+		return j.server.Serve(j.slots.answer)
+	}
+	return j.server.Serve(func(in *session.Incoming) { answer(in.Mark(), in, j.limit) })
+}
+
+// Leave tells the parent that this runner takes no more calls. Serve returns when those it has are over.
+func (j *Joined) Leave() {
+	if j.slots != nil {
+		j.slots.leave()
+	}
+	j.server.Leave()
+}
+
+// End ends the processes that calls had for themselves, if there are any: drained as the runner was, or at once. They
+// are gone when ctx ends, at the latest.
+func (j *Joined) End(ctx context.Context, drained bool) {
+	if j.slots != nil {
+		j.slots.end(ctx, drained)
+	}
 }
 
 // Close ends the session; Serve returns.

@@ -48,6 +48,9 @@ func (in *Incoming) Note(note []byte) bool {
 // Backlog is how many bytes wait to be written to the parent, of all calls together.
 func (in *Incoming) Backlog() int { return in.server.out.backlog() }
 
+// Room waits until at most so many bytes wait to be written to the parent, or the session is over.
+func (in *Incoming) Room(backlog int) { in.server.out.waitFor(backlog) }
+
 // end has no note follow the answer.
 func (n *notes) end() {
 	n.out.Lock()

@@ -30,7 +30,7 @@ type outbox struct {
 	wake   chan struct{} // one token: the background writer has the busy flag and should write
 
 	mu      sync.Mutex
-	idle    *sync.Cond // busy has become false
+	written *sync.Cond // something was, or busy has become false
 	small   []byte     // whole frames in order
 	bulk    []*message // messages of more than one frame; each gets a chunk in turn
 	spare   []byte     // the buffer that becomes small when small is taken
@@ -56,7 +56,7 @@ func newOutbox(conn io.Writer, closed <-chan struct{}, failed func(error)) *outb
 	if q, ok := conn.(fast); ok {
 		o.try = q.tryWrite
 	}
-	o.idle = sync.NewCond(&o.mu)
+	o.written = sync.NewCond(&o.mu)
 	return o
 }
 
@@ -200,6 +200,7 @@ func (o *outbox) writeAll() {
 		if !o.writeLocked(o.conn.Write) {
 			break // the session is over
 		}
+		o.written.Broadcast()
 	}
 	o.restLocked()
 }
@@ -240,7 +241,7 @@ func (o *outbox) takeLocked() []byte {
 
 func (o *outbox) restLocked() {
 	o.busy = false
-	o.idle.Broadcast()
+	o.written.Broadcast()
 }
 
 // wait returns when everything added has been written, or the session is over.
@@ -249,6 +250,16 @@ func (o *outbox) wait() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.busy {
-		o.idle.Wait()
+		o.written.Wait()
+	}
+}
+
+// waitFor returns when at most backlog bytes of whole frames wait to be written, or the session is over.
+func (o *outbox) waitFor(backlog int) {
+	o.flush()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.busy && !o.over && len(o.small)+len(o.rest) > backlog {
+		o.written.Wait()
 	}
 }

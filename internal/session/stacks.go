@@ -46,10 +46,7 @@ func (s *Session) ask(c *Call) (a *asked, id uint64, first bool) {
 		s.answerLocked(id, nil)
 		return a, id, false
 	}
-	if s.used = true; s.reader == nobodyReads && s.Err() == nil {
-		s.readInBackgroundLocked()
-	}
-	return a, id, true
+	return a, id, true // lookIdle sees to it that somebody reads
 }
 
 // told gives an answer to those who wait for it.
