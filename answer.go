@@ -3,7 +3,9 @@ package flame
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
+	"github.com/fleetinglambda/flame/backend"
 	"github.com/fleetinglambda/flame/internal/codec"
 	"github.com/fleetinglambda/flame/internal/runner"
 )
@@ -38,6 +40,8 @@ func readAnswer(answer []byte, from string, result any) error {
 			return badAnswer(from, err)
 		}
 		return &RemoteError{Err: &SendError{Path: refused.Path, Reason: refused.Reason}, Runner: from}
+	case runner.Lost:
+		return readLost(answer, from)
 	default:
 		return badAnswer(from, fmt.Errorf("outcome %d", o))
 	}
@@ -61,6 +65,28 @@ func readPanic(data []byte, from string) error {
 	e := &PanicError{Value: p.Value, Stack: p.Stack, Runner: from}
 	if p.Err != nil {
 		e.err, _ = codec.DecodeError(p.Err, codec.Untrusted) // without it, the text remains
+	}
+	return e
+}
+
+// readLost makes the error of a call whose own process was lost. An answer that cannot be read does not say that the
+// function did not start.
+func readLost(answer []byte, from string) error {
+	_, started := runner.WasLost(answer)
+	d, err := runner.ReadLost(answer)
+	if err != nil {
+		return badAnswer(from, err)
+	}
+	e := &RunnerLostError{Started: started, Runner: from, ExitCode: -1, Output: d.Output, own: true, cause: errors.New(d.Why)}
+	if d.Exited {
+		exit := &backend.ExitError{Code: d.Code, OOM: d.OOM}
+		if d.Signal != 0 {
+			exit.Signal = syscall.Signal(d.Signal)
+		}
+		e.ExitCode, e.Signal, e.OOM = exit.Code, exit.Signal, exit.OOM
+		if d.Why == "" {
+			e.cause = exit
+		}
 	}
 	return e
 }

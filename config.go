@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
@@ -27,14 +28,17 @@ type Config struct {
 	MaxConcurrency int
 	// SingleUse has a runner serve one call and leave.
 	SingleUse bool
+	// Isolation says what calls on one runner share. Default Shared.
+	Isolation Isolation
 	// Timeout bounds a Call, Run or Start, waiting and running together. Default 30 s; negative: no bound.
 	Timeout time.Duration
 	// BootTimeout bounds the boot of a runner, until it is ready for calls. Default 30 s.
 	BootTimeout time.Duration
 	// ShutdownTimeout bounds how long a runner that is told to leave may take before it is killed. Default 30 s.
 	ShutdownTimeout time.Duration
-	// KillGrace is how long a function may ignore that its context has ended. Then its runner takes no more calls, lets the
-	// others finish for ShutdownTimeout, and is killed. Default 5 s.
+	// KillGrace is how long a function may ignore that its context has ended. Then, with Shared, its runner takes no more
+	// calls, lets the others finish for ShutdownTimeout, and is killed; with PerCall the call's own process is killed, and
+	// nothing else. Default 5 s.
 	KillGrace time.Duration
 	// IdleShutdownAfter is how long a runner beyond Min may be without a call before it leaves. Default 30 s;
 	// negative: it stays.
@@ -77,6 +81,9 @@ func (c Config) complete(onRunner bool) (Config, error) {
 	}
 	if c.SingleUse {
 		orDefault(&c.MaxConcurrency, 1)
+	}
+	if c.Isolation == PerCall {
+		orDefault(&c.MaxConcurrency, runtime.GOMAXPROCS(0))
 	}
 	orDefault(&c.MaxConcurrency, 100)
 	orDefault(&c.Timeout, 30*time.Second)

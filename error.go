@@ -120,11 +120,15 @@ type RunnerLostError struct {
 	OOM      bool      // it was killed because memory ran out
 	Output   []byte    // the last part of what it wrote to stdout and stderr, at most 64 KiB
 
+	own   bool // what was lost is the process that the call had for itself
 	cause error
 }
 
 // Error returns one line, and the end of the runner's output under it.
 func (e *RunnerLostError) Error() string {
+	if e.own {
+		return fmt.Sprintf("flame: the call's own process on runner %s lost: %v", e.Runner, e.cause) + quoteOutput(e.Output)
+	}
 	return fmt.Sprintf("flame: runner %s lost: %v", e.Runner, e.cause) + quoteOutput(e.Output)
 }
 

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -151,9 +150,12 @@ func TestKilledIdleRunnerIsReplacedUnseen(t *testing.T) {
 	t.Error("the runner was not replaced")
 }
 
-func TestKilledParentTakesItsRunnersAlong(t *testing.T) {
+func TestKilledParentTakesItsRunnersAlong(t *testing.T) { killParent(t, "parent") }
+
+// killParent kills a parent that runs in a process of its own and sees its runners go.
+func killParent(t *testing.T, name string) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), programVariable+"=parent")
+	cmd.Env = append(os.Environ(), programVariable+"="+name)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -174,10 +176,10 @@ func TestKilledParentTakesItsRunnersAlong(t *testing.T) {
 	}
 }
 
-// parentProgram boots three runners, has a function ignore everything on one of them, and waits.
-func parentProgram() {
+// parentProgram boots runners, has functions ignore everything in three processes of theirs, and waits.
+func parentProgram(c flame.Config) {
 	flame.ServeIfRunner()
-	p, err := flame.Open(context.Background(), flame.Config{Min: 3, MaxConcurrency: 1})
+	p, err := flame.Open(context.Background(), c)
 	if err != nil {
 		panic(err)
 	}
@@ -260,23 +262,38 @@ func TestShutdownLetsRunningCallsFinish(t *testing.T) {
 }
 
 func TestF10_CleanupRunsOnTheRunner(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "cleaned")
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), programVariable+"=cleanup", "CLEANED="+name)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text), "cleaned") {
-		t.Errorf("%q, %v", text, err)
+	if got := cleaned(t, "cleanup"); got != "cleaned true\n" {
+		t.Errorf("%q", got)
 	}
 }
 
-func cleanupProgram() {
+// cleaned runs a cleanupProgram and returns what its cleanup functions have written.
+func cleaned(t *testing.T, program string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "cleaned")
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), programVariable+"="+program, "CLEANED="+name)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func cleanupProgram(c flame.Config) {
 	flame.ServeIfRunner(func(ctx context.Context) {
+		f, err := os.OpenFile(os.Getenv("CLEANED"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			panic(err)
+		}
 		_, bounded := ctx.Deadline()
-		os.WriteFile(os.Getenv("CLEANED"), fmt.Append(nil, "cleaned ", bounded), 0o600)
+		fmt.Fprintln(f, "cleaned", bounded)
+		f.Close()
 	})
-	p, err := flame.Open(context.Background(), flame.Config{Min: 1})
+	p, err := flame.Open(context.Background(), c)
 	if err != nil {
 		panic(err)
 	}

@@ -28,8 +28,13 @@ const patience = 30 * time.Second
 const programVariable = "FLAME_TEST_PROGRAM"
 
 var programs = map[string]func(){
-	"parent":           parentProgram,
-	"cleanup":          cleanupProgram,
+	"parent":  func() { parentProgram(flame.Config{Min: 3, MaxConcurrency: 1}) },
+	"cleanup": func() { cleanupProgram(flame.Config{Min: 1}) },
+	"parent PerCall": func() {
+		parentProgram(flame.Config{Min: 1, MaxConcurrency: 3, Isolation: flame.PerCall, KillGrace: patience})
+	},
+	"cleanup PerCall":  func() { cleanupProgram(flame.Config{Min: 1, Isolation: flame.PerCall}) },
+	"lonely":           lonelyProgram,
 	"no ServeIfRunner": func() { openAndReport() },
 	"exits before":     func() { onRunner(func() { os.Exit(3) }); flame.ServeIfRunner(); openAndReport() },
 	"panics before": func() {
@@ -48,6 +53,7 @@ func TestMain(m *testing.M) {
 		p()
 		os.Exit(0)
 	}
+	flame.PerProcess("isolation", &perProcess)
 	flame.ServeIfRunner()
 	os.Exit(m.Run())
 }
@@ -60,10 +66,14 @@ func onRunner(f func()) {
 }
 
 // openAndReport opens a pool with one runner and prints the error.
-func openAndReport() {
-	p, err := flame.Open(context.Background(), flame.Config{
+func openAndReport(i ...flame.Isolation) {
+	c := flame.Config{
 		Name: "program", Min: 1, BootTimeout: 5 * time.Second, Backend: process.New(process.Options{Output: io.Discard}),
-	})
+	}
+	if len(i) > 0 {
+		c.Isolation = i[0]
+	}
+	p, err := flame.Open(context.Background(), c)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -158,6 +158,7 @@ func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*ses
 	limits.Message = p.config.MessageLimit
 	return session.Accept(ctx, conn, id, session.Welcome{
 		Build: p.build, Names: runner.Names(), Message: limits.Message, Silence: limits.Silence,
+		Slots: p.config.slots(), Grace: p.config.KillGrace,
 	}, limits)
 }
 

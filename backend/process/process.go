@@ -143,8 +143,12 @@ func (i *instance) Output() []byte {
 	return i.out.bytes()
 }
 
-// Stop asks with SIGTERM and insists with SIGKILL to the process and all it has started.
+// Stop asks with SIGTERM and insists with SIGKILL to the process and all it has started. With a context that has ended
+// it does not ask.
 func (i *instance) Stop(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return i.kill()
+	}
 	if err := terminate(i.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("process: stop %s: %w", i.ID(), err)
 	}
@@ -153,6 +157,10 @@ func (i *instance) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	return i.kill()
+}
+
+func (i *instance) kill() error {
 	_ = i.cmd.Process.Kill() // it may be gone by now
 	<-i.done
 	return nil

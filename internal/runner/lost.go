@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"os"
 	"syscall"
 
@@ -53,7 +54,11 @@ func WasLost(answer []byte) (lost, started bool) {
 
 // ReadLost returns what an answer for which WasLost is true says.
 func ReadLost(answer []byte) (d Death, err error) {
-	return d, codec.Decode(answer[2:], &d, codec.Untrusted)
+	if lost, _ := WasLost(answer); !lost {
+		return d, errors.New("it does not say how a process was lost")
+	}
+	err = codec.Decode(answer[2:], &d, codec.Untrusted)
+	return d, err
 }
 
 // number is a signal's; 0: it is none.
