@@ -249,6 +249,22 @@ func TestN04_AnIdleProcessThatWasToldToLeaveIsReplacedUnseen(t *testing.T) {
 	}
 }
 
+func TestN04_AProcessThatIsToldToLeaveFinishesItsCall(t *testing.T) {
+	p, _ := perCall(t, 1, time.Second)
+	n := listen(t)
+	addr := n.addr
+	task := flame.Start(t.Context(), p, func(context.Context) (int, error) {
+		syscall.Kill(os.Getpid(), syscall.SIGTERM)
+		return os.Getpid(), hold(addr)
+	})
+	n.next(t)
+	n.release()
+	before, err := task.Wait(t.Context())
+	if after := pid(t, p); err != nil || after == before {
+		t.Errorf("process %d, %v, then %d", before, err, after)
+	}
+}
+
 func TestN04_LittleAndMuchCrossesBothWays(t *testing.T) {
 	p, _ := perCall(t, 1, time.Second)
 	var log bytes.Buffer

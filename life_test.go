@@ -289,8 +289,8 @@ func cleanupProgram(c flame.Config) {
 		if err != nil {
 			panic(err)
 		}
-		_, bounded := ctx.Deadline()
-		fmt.Fprintln(f, "cleaned", bounded)
+		until, bounded := ctx.Deadline()
+		fmt.Fprintln(f, "cleaned", bounded && time.Until(until) > time.Second) // less if the parent is gone
 		f.Close()
 	})
 	p, err := flame.Open(context.Background(), c)
