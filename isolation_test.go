@@ -327,6 +327,27 @@ func TestN04_EachProcessKnowsItsParentAndHasItsOwn(t *testing.T) {
 	}
 }
 
+func TestN04_CallsAreKilledBeforeRunnersWhenMemoryRunsOut(t *testing.T) {
+	score := func(p *flame.Pool) string {
+		got, err := flame.Call(t.Context(), p, func(context.Context) (string, error) {
+			text, err := os.ReadFile("/proc/self/oom_score_adj")
+			return strings.TrimSpace(string(text)), err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	shared, _ := open(t, flame.Config{})
+	if got := score(shared); got != "500" {
+		t.Errorf("a runner has %s", got)
+	}
+	own, _ := perCall(t, 1, time.Second)
+	if got := score(own); got != "1000" {
+		t.Errorf("a call's own process has %s", got)
+	}
+}
+
 func TestN04_NoProcessIsLeftAfterClose(t *testing.T) {
 	for name, end := range map[string]func(*flame.Pool, *news) error{
 		"Shutdown": func(p *flame.Pool, n *news) error { n.release(); return p.Shutdown(context.Background()) },

@@ -35,6 +35,8 @@ var programs = map[string]func(){
 	},
 	"cleanup PerCall":  func() { cleanupProgram(flame.Config{Min: 1, Isolation: flame.PerCall}) },
 	"lonely":           lonelyProgram,
+	"terminal":         func() { terminalProgram(flame.Config{}) },
+	"terminal PerCall": func() { terminalProgram(flame.Config{Isolation: flame.PerCall}) },
 	"no ServeIfRunner": func() { openAndReport() },
 	"exits before":     func() { onRunner(func() { os.Exit(3) }); flame.ServeIfRunner(); openAndReport() },
 	"panics before": func() {

@@ -14,3 +14,10 @@ func inherited() (io.ReadWriteCloser, error) {
 
 // TrustEnvironment has nothing to say on this platform.
 func TrustEnvironment() error { return nil }
+
+const (
+	runnerScore = 0
+	ownScore    = 0
+)
+
+func offer(string, int) {}

@@ -79,6 +79,7 @@ const (
 // exit with it at once: functions that ignore their ended context may still run.
 func Main(i Invite, cleanup []func(context.Context)) int {
 	debug.SetMaxStack(maxStack)
+	offer("self", runnerScore)
 	conn, err := inherited()
 	if err != nil {
 		return complain(err)

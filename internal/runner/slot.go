@@ -42,6 +42,7 @@ func bootOwn(ctx context.Context, b backend.Backend, spec backend.Spec, runner s
 		return nil, err
 	}
 	p := &own{inst: inst}
+	offer(inst.ID(), ownScore)
 	if p.session, err = meet(ctx, inst, runner, w); err == nil {
 		return p, nil
 	}

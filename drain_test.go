@@ -1,0 +1,190 @@
+//go:build linux
+
+package flame_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fleetinglambda/flame"
+	"github.com/fleetinglambda/flame/backend"
+)
+
+// tell a runner to leave, as whoever runs machines does.
+func terminate(t *testing.T, i backend.Instance) {
+	t.Helper()
+	pid, err := strconv.Atoi(i.ID())
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGTERM)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestF10_ATerminatedRunnerFinishesWhatItHasAndGetsNothingNew(t *testing.T) {
+	for name, isolation := range map[string]flame.Isolation{"shared": flame.Shared, "per call": flame.PerCall} {
+		t.Run(name, func(t *testing.T) {
+			p, r := open(t, flame.Config{Max: 2, MaxConcurrency: 4, Isolation: isolation})
+			n := listen(t)
+			addr := n.addr
+			first := flame.Start(t.Context(), p, func(context.Context) (string, error) { return "finished", hold(addr) })
+			n.next(t)
+			terminate(t, r.booted()[0])
+			settle(t, func() bool { return elsewhere(t, p, r) }, func() string { return "the runner that leaves gets calls" })
+			for range 10 {
+				if !elsewhere(t, p, r) {
+					t.Error("the runner that leaves got a call again")
+				}
+			}
+			n.release()
+			if got, err := first.Wait(t.Context()); got != "finished" || err != nil {
+				t.Errorf("the call that was running: %q, %v", got, err)
+			}
+			<-r.booted()[0].Done()
+			if err := r.booted()[0].Err(); err != nil {
+				t.Errorf("it ended with %v", err)
+			}
+		})
+	}
+}
+
+func TestF10_AnIdleRunnerThatIsTerminatedLeavesAtOnce(t *testing.T) {
+	p, r := open(t, flame.Config{})
+	pid(t, p)
+	terminate(t, r.booted()[0])
+	select {
+	case <-r.booted()[0].Done():
+	case <-time.After(patience):
+		t.Fatal("it stays")
+	}
+	if err := r.booted()[0].Err(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	pid(t, p)
+}
+
+// elsewhere says whether a call runs on another runner than the first.
+func elsewhere(t *testing.T, p *flame.Pool, r *recorder) bool {
+	t.Helper()
+	who, err := flame.Call(t.Context(), p, func(context.Context) ([2]int, error) { return [2]int{os.Getpid(), os.Getppid()}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := strconv.Atoi(r.booted()[0].ID())
+	return who[0] != first && who[1] != first
+}
+
+func TestF10_ASecondTerminationIsImmediate(t *testing.T) {
+	p, r := open(t, flame.Config{Max: 2})
+	n := listen(t)
+	addr := n.addr
+	task := flame.Start(t.Context(), p, func(context.Context) (string, error) { return "finished", hold(addr) })
+	n.next(t)
+	terminate(t, r.booted()[0])
+	settle(t, func() bool { return elsewhere(t, p, r) }, func() string { return "the first signal was not heeded" })
+	terminate(t, r.booted()[0])
+	_, err := task.Wait(t.Context())
+	var lost *flame.RunnerLostError
+	if !errors.As(err, &lost) || !lost.Started {
+		t.Errorf("%v", err)
+	}
+	<-r.booted()[0].Done()
+	var exit *backend.ExitError
+	if err := r.booted()[0].Err(); !errors.As(err, &exit) || exit.Signal != syscall.SIGTERM {
+		t.Errorf("the runner ended with %v", err)
+	}
+}
+
+func TestCtrlCReachesOnlyTheParent(t *testing.T) {
+	for name, program := range map[string]string{"shared": "terminal", "per call": "terminal PerCall"} {
+		t.Run(name, func(t *testing.T) {
+			terminal, user := openTerminal(t)
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), programVariable+"="+program)
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			terminal.Close()
+			said := bufio.NewScanner(user)
+			for _, want := range []string{"running", "interrupted", "the function finished"} {
+				for said.Scan() && !strings.HasSuffix(said.Text(), want) { // behind the echo of what was typed
+					t.Logf("it says %q", said.Text())
+				}
+				if said.Err() != nil || !strings.HasSuffix(said.Text(), want) {
+					t.Fatalf("it never says %q: %v", want, said.Err())
+				}
+				if want == "running" {
+					user.WriteString("\x03")
+				}
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// openTerminal returns a terminal and the end at which its user sits.
+func openTerminal(t *testing.T) (terminal, user *os.File) {
+	t.Helper()
+	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no terminals here: ", err)
+	}
+	t.Cleanup(func() { user.Close() })
+	number, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(user.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		terminal, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		t.Skip("no terminals here: ", err)
+	}
+	return terminal, user
+}
+
+// terminalProgram finishes a call when it is interrupted.
+func terminalProgram(c flame.Config) {
+	flame.ServeIfRunner()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	p, err := flame.Open(context.Background(), c)
+	if err != nil {
+		panic(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	addr := l.Addr().String()
+	task := flame.Start(context.Background(), p, func(context.Context) (string, error) { return "the function finished", hold(addr) })
+	conn, err := l.Accept()
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("running")
+	<-interrupted
+	fmt.Println("interrupted")
+	conn.Close()
+	said, err := task.Wait(context.Background())
+	fmt.Println(err, said)
+	p.Close()
+}
