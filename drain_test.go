@@ -158,6 +158,14 @@ func openTerminal(t *testing.T) (terminal, user *os.File) {
 	if err != nil {
 		t.Skip("no terminals here: ", err)
 	}
+	modes, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modes.Lflag |= unix.NOFLSH // an interrupt does not throw away what is being printed
+	if err := unix.IoctlSetTermios(int(terminal.Fd()), unix.TCSETS, modes); err != nil {
+		t.Fatal(err)
+	}
 	return terminal, user
 }
 
