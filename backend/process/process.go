@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
@@ -30,10 +31,13 @@ func New(o Options) backend.Backend {
 	if o.Output == nil {
 		o.Output = os.Stderr
 	}
-	return &processes{o}
+	return &processes{o, newLedger(os.DirFS("/"))}
 }
 
-type processes struct{ Options }
+type processes struct {
+	Options
+	ooms *ledger
+}
 
 // Boot starts a process. Interrupts typed at the terminal do not reach it.
 func (p *processes) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
@@ -67,7 +71,7 @@ func (p *processes) Boot(ctx context.Context, spec backend.Spec) (backend.Instan
 		read.Close()
 		return nil, fmt.Errorf("process: start %s: %w", spec.Path, err)
 	}
-	i := &instance{cmd: cmd, conn: ours, done: make(chan struct{})}
+	i := &instance{cmd: cmd, conn: ours, done: make(chan struct{}), ooms: p.ooms, page: p.ooms.open(cmd.Process.Pid)}
 	i.wg.Go(func() { i.follow(read, p.Output) })
 	return i, nil
 }
@@ -86,6 +90,8 @@ type instance struct {
 	cmd  *exec.Cmd
 	conn *os.File
 	done chan struct{} // closed by follow
+	ooms *ledger
+	page page // in ooms
 	wg   sync.WaitGroup
 
 	mu  sync.Mutex // guards what follows
@@ -108,7 +114,7 @@ func (i *instance) follow(read *os.File, to io.Writer) {
 	read.SetReadDeadline(time.Now().Add(leftovers))
 	copied.Wait()
 	i.mu.Lock()
-	i.err = exitError(err)
+	i.err = i.exitError(err)
 	i.mu.Unlock()
 	close(i.done)
 }
@@ -166,10 +172,11 @@ func (i *instance) kill() error {
 	return nil
 }
 
-func exitError(err error) error {
+func (i *instance) exitError(err error) error {
 	exit := new(exec.ExitError)
 	if !errors.As(err, &exit) {
 		return err
 	}
-	return &backend.ExitError{Code: exit.ExitCode(), Signal: signalOf(exit.ProcessState)}
+	signal := signalOf(exit.ProcessState)
+	return &backend.ExitError{Code: exit.ExitCode(), Signal: signal, OOM: signal == syscall.SIGKILL && i.ooms.isOOM(i.page)}
 }

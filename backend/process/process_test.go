@@ -11,6 +11,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if group := os.Getenv(groupVariable); group != "" {
+		groupProgram(group)
+		os.Exit(0)
+	}
 	flame.ServeIfRunner()
 	os.Exit(m.Run())
 }

@@ -4,19 +4,25 @@ package process
 const tailSize = 64 << 10
 
 // tail keeps the last tailSize bytes written to it.
-type tail struct{ buf []byte }
+type tail struct {
+	buf  []byte // grows to tailSize; from then on it is a ring
+	next int    // where the oldest byte is, and the next one goes, in a ring
+}
 
 // Write never fails.
 func (t *tail) Write(b []byte) (int, error) {
 	n := len(b)
-	if len(b) > tailSize {
-		b = b[len(b)-tailSize:]
+	b = b[max(0, len(b)-tailSize):]
+	grow := min(len(b), tailSize-len(t.buf))
+	t.buf = append(t.buf, b[:grow]...)
+	for b = b[grow:]; len(b) > 0; {
+		done := copy(t.buf[t.next:], b)
+		t.next = (t.next + done) % tailSize
+		b = b[done:]
 	}
-	if over := len(t.buf) + len(b) - tailSize; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
-	}
-	t.buf = append(t.buf, b...)
 	return n, nil
 }
 
-func (t *tail) bytes() []byte { return append([]byte(nil), t.buf...) }
+func (t *tail) bytes() []byte {
+	return append(append([]byte(nil), t.buf[t.next:]...), t.buf[:t.next]...)
+}
