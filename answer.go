@@ -77,7 +77,7 @@ func readLost(answer []byte, from string) error {
 	if err != nil {
 		return badAnswer(from, err)
 	}
-	e := &RunnerLostError{Started: started, Runner: from, ExitCode: -1, Output: d.Output, own: true, cause: errors.New(d.Why)}
+	e := &RunnerLostError{Started: started, Runner: from, ExitCode: -1, Output: d.Output, Stacks: d.Stacks, own: true, cause: errors.New(d.Why)}
 	if d.Exited {
 		exit := &backend.ExitError{Code: d.Code, OOM: d.OOM}
 		if d.Signal != 0 {

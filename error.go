@@ -119,6 +119,7 @@ type RunnerLostError struct {
 	Signal   os.Signal // that killed it, or nil
 	OOM      bool      // it was killed because memory ran out
 	Output   []byte    // the last part of what it wrote to stdout and stderr, at most 64 KiB
+	Stacks   []byte    // of the call's goroutines, if its function ignored that its context had ended
 
 	own   bool // what was lost is the process that the call had for itself
 	cause error
