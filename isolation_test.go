@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -430,6 +431,38 @@ func TestN04_AProcessThatDoesNotComeUpIsABootError(t *testing.T) {
 			t.Errorf("it says\n%s\nand not %q", out, want)
 		}
 	}
+}
+
+func TestB11_AProcessThatHangsIsNotLeft(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pid")
+	t.Setenv("FLAME_TEST_HANGS", name)
+	if out := program(t, "hangs"); !strings.Contains(out, "not ready") {
+		t.Errorf("it says\n%s", out)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hung, err := strconv.Atoi(string(text))
+	defer syscall.Kill(hung, syscall.SIGKILL)
+	if took := gone(t, hung); err != nil || took > 2*time.Second {
+		t.Errorf("it was there for %v, %v", took, err)
+	}
+}
+
+// hangingProgram is one whose runner can run, but those of the runner never serve.
+func hangingProgram() {
+	onRunner(func() {
+		if name := os.Getenv("FLAME_TEST_HANGS"); name == "" {
+			os.WriteFile(os.Getenv("FLAME_TEST_HUNG"), strconv.AppendInt(nil, int64(os.Getpid()), 10), 0o600)
+			select {}
+		}
+		os.Setenv("FLAME_TEST_HUNG", os.Getenv("FLAME_TEST_HANGS"))
+		os.Unsetenv("FLAME_TEST_HANGS")
+	})
+	flame.ServeIfRunner()
+	_, err := flame.Open(context.Background(), flame.Config{Min: 1, BootTimeout: 500 * time.Millisecond, Isolation: flame.PerCall})
+	fmt.Println(err)
 }
 
 // lonelyProgram is one whose runner can run, but not those of the runner.

@@ -35,6 +35,7 @@ var programs = map[string]func(){
 	},
 	"cleanup PerCall":  func() { cleanupProgram(flame.Config{Min: 1, Isolation: flame.PerCall}) },
 	"lonely":           lonelyProgram,
+	"hangs":            hangingProgram,
 	"terminal":         func() { terminalProgram(flame.Config{}) },
 	"terminal PerCall": func() { terminalProgram(flame.Config{Isolation: flame.PerCall}) },
 	"no ServeIfRunner": func() { openAndReport() },

@@ -46,7 +46,7 @@ func bootOwn(ctx context.Context, b backend.Backend, spec backend.Spec, runner s
 	if p.session, err = meet(ctx, inst, runner, w); err == nil {
 		return p, nil
 	}
-	if p.isGone(lastWords) && exitOf(inst.Err()) != nil {
+	if ctx.Err() == nil && p.isGone(lastWords) && exitOf(inst.Err()) != nil {
 		err = fmt.Errorf("it ended before it was ready: %w", inst.Err())
 	}
 	p.kill()
@@ -81,6 +81,7 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (result session.Res
 	if err := p.session.Send(c, [][]byte{in.Data}, left); err != nil {
 		return result, err
 	}
+	in.Data = nil // the session has it until it has left
 	p.runs(in, c)
 	defer p.runs(nil, nil)
 	in.Listen(func(note []byte) { p.session.Note(c, note) })

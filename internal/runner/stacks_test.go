@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -98,12 +99,16 @@ func TestN14_AnOverdueCallTellsWhereItWas(t *testing.T) {
 }
 
 func TestWhatIsNoDeathIsRefused(t *testing.T) {
-	for _, answer := range []string{"", "\x07", "\x01\x01", "\x07\x01", "\x07\x01garbage"} {
+	whole := string(bytes.Join(Death{Why: "why"}.lost(true), nil))
+	if d, err := ReadLost([]byte(whole)); err != nil || d.Why != "why" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	for _, answer := range []string{"", "\x07", "\x01" + whole[1:], "\x07\x01", "\x07\x01garbage", whole[:len(whole)-1]} {
 		if _, err := ReadLost([]byte(answer)); err == nil {
 			t.Errorf("%q says how a process was lost", answer)
 		}
 	}
-	if lost, started := WasLost([]byte("\x07\x00x")); !lost || started {
+	if lost, started := WasLost(bytes.Join(Death{}.lost(false), nil)); !lost || started {
 		t.Error("a call that did not start")
 	}
 }
