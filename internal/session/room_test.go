@@ -39,7 +39,7 @@ func TestRoomIsWaitedForUntilTheOtherSideReads(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if waited != time.Second || o.backlog() != wire.MaxFrame {
+		if waited != time.Second || o.backlog() == 0 || o.backlog() > most {
 			t.Errorf("waited %v, %d bytes are left", waited, o.backlog())
 		}
 		// And a session that is over keeps nobody waiting.
