@@ -44,28 +44,25 @@ func (p *Pool) Cancel(c *Call, cause error) {
 }
 
 // admit brings c into the state, or says why not.
-func (p *Pool) admit(ctx context.Context, c *Call) error {
+func (p *Pool) admit(ctx context.Context, c *Call) (refused error) {
 	c.remote = &c.first
-	now := p.now()
-	if c.Timeout > 0 {
-		c.deadline = max(0, now+c.Timeout) // 0 if it is so far off that it cannot be told
-	}
 	watched := ctx.Done() != nil && (c.synced || !c.Detached)
-	if watched {
-		if d, ok := ctx.Deadline(); ok && !c.Detached && !c.UntilSlot {
-			if at := max(1, d.Sub(p.start)); c.deadline == 0 || at < c.deadline {
-				c.deadline = at
-			}
-		}
-		if ctx.Err() != nil {
-			return &TimeoutError{Cause: causeOf(ctx)}
-		}
+	if watched && ctx.Err() != nil {
+		return &TimeoutError{Cause: causeOf(ctx)}
 	}
-	if c.deadline > 0 && c.deadline <= now {
-		return &TimeoutError{Cause: errDeadline}
+	if d, ok := ctx.Deadline(); ok && watched && !c.Detached && !c.UntilSlot {
+		c.deadline = max(1, d.Sub(p.start))
 	}
-	var refused error
-	p.event(c, func(now time.Duration) { refused = p.state.arrive(c, now) })
+	p.event(c, func(now time.Duration) {
+		if at := now + c.Timeout; c.Timeout > 0 && at > 0 && (c.deadline == 0 || at < c.deadline) {
+			c.deadline = at
+		}
+		if c.deadline > 0 && c.deadline <= now {
+			refused = &TimeoutError{Cause: errDeadline}
+			return
+		}
+		refused = p.state.arrive(c, now)
+	})
 	if refused == nil && watched {
 		p.watch(ctx, c)
 	}
@@ -185,9 +182,19 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 		p.finish(c, err)
 		return nil, nil
 	}
+	var now, left time.Duration
+	if c.deadline > 0 {
+		if now = p.now(); now >= c.deadline { // the timer is late
+			p.Cancel(c, errDeadline)
+		}
+		left = c.deadline - now
+	}
 	p.mu.Lock()
 	l, remote, unhook := c.on, c.remote, c.unhook
-	begun := p.state.begin(c, p.now())
+	if now == 0 && p.state.history.observed { // else nobody asks
+		now = p.now()
+	}
+	begun := p.state.begin(c, now)
 	p.publishLocked()
 	p.mu.Unlock()
 	if !begun { // its time was over while it was encoded
@@ -200,7 +207,7 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	if c.Sent != nil {
 		c.Sent(c)
 	}
-	if !p.transmit(c, l, remote, parts) {
+	if !p.transmit(c, l, remote, parts, left) {
 		p.ended(c, l, session.Result{Lost: true})
 		return nil, nil
 	}
@@ -213,12 +220,9 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	return l, remote
 }
 
-// transmit hands c to the session of its runner. It returns false if that is over.
-func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte) bool {
-	var left time.Duration
-	if c.deadline > 0 {
-		left = max(1, c.deadline-p.now())
-	}
+// transmit hands c to the session of its runner, with the time that is left for it, or 0. It returns false if that is
+// over.
+func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte, left time.Duration) bool {
 	remote.Key, remote.Attended = c.Key, c.synced
 	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
 	lends := c.Lent != nil && c.Lent.Lent()

@@ -33,7 +33,7 @@ type Config struct {
 	SingleUse      bool  // a runner serves one call
 	Headroom       int   // free slots to keep, within Max
 	MaxQueue       int   // calls that wait
-	MaxQueueBytes  int64 // their bytes, by Call.Size
+	MaxQueueBytes  int64 // their bytes, by Call.Size; a larger call waits if no bytes do
 	BootsPerMinute int   // of runners that serve nobody; 0: 60 and Max
 
 	// Spec says what to boot as the runner with this id.

@@ -158,7 +158,8 @@ func (s *state) refusal(c *Call) error {
 		return ErrClosed
 	case s.free.slots > 0:
 		return nil
-	case s.maxLine > 0 && s.line.n >= s.maxLine, s.maxBytes > 0 && s.line.bytes+c.Size > s.maxBytes:
+	case s.maxLine > 0 && s.line.n >= s.maxLine,
+		s.maxBytes > 0 && s.line.bytes > 0 && s.line.bytes+c.Size > s.maxBytes: // alone in line, the largest one fits
 		return ErrQueueFull
 	}
 	return nil
