@@ -5,6 +5,10 @@ package flame_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -122,4 +126,88 @@ func TestF07_DetachedWorkGoesOnWhenItsContextEnds(t *testing.T) {
 	if got, err := task.Wait(t.Context()); got != 7 || err != nil {
 		t.Errorf("%d, %v", got, err)
 	}
+}
+
+func TestN06_ALostCallIsRunAgainIfItMayBe(t *testing.T) {
+	for _, isolation := range []flame.Isolation{flame.Shared, flame.PerCall} {
+		p, _ := open(t, flame.Config{Max: 2, MaxConcurrency: 1, Isolation: isolation})
+		last := 3
+		dies := func(ctx context.Context) (int, error) {
+			if n := flame.Attempt(ctx); n < last {
+				os.Exit(9)
+			}
+			return flame.Attempt(ctx), nil
+		}
+		if got, err := flame.Call(t.Context(), p, dies, flame.Retry(2)); got != 3 || err != nil {
+			t.Errorf("isolation %d: run %d, %v", isolation, got, err)
+		}
+		last = 4
+		_, err := flame.Call(t.Context(), p, dies, flame.Retry(2))
+		var lost *flame.RunnerLostError
+		if !errors.As(err, &lost) || !lost.Started || lost.ExitCode != 9 {
+			t.Errorf("isolation %d: %v", isolation, err)
+		}
+		if s := p.Stats(); s.Retried != 4 {
+			t.Errorf("isolation %d: %d runs more", isolation, s.Retried)
+		}
+	}
+	if n := flame.Attempt(t.Context()); n != 1 {
+		t.Errorf("outside a call: %d", n)
+	}
+}
+
+// detachedProgram starts detached work and other work, and says which process has it.
+func detachedProgram() {
+	flame.ServeIfRunner(func(context.Context) {
+		if err := tell(os.Getenv("FLAME_TEST_NEWS"), "cleaned up"); err != nil {
+			panic(err)
+		}
+	})
+	p, err := flame.Open(context.Background(), flame.Config{ShutdownTimeout: 20 * time.Second})
+	if err != nil {
+		panic(err)
+	}
+	addr := os.Getenv("FLAME_TEST_NEWS")
+	work := func(name string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			tell(addr, fmt.Sprint(name, " ", os.Getpid()))
+			select {
+			case <-ctx.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+			return tell(addr, fmt.Sprint(name, ": ", ctx.Err()))
+		}
+	}
+	if err := flame.Cast(context.Background(), p, work("cast")); err != nil {
+		panic(err)
+	}
+	if err := flame.Cast(context.Background(), p, work("detached"), flame.Detach()); err != nil {
+		panic(err)
+	}
+	select {}
+}
+
+func TestB10_DetachedWorkIsFinishedWhenTheParentIsKilled(t *testing.T) {
+	n := listen(t)
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), programVariable+"=detached", "FLAME_TEST_NEWS="+n.addr)
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids [2]int
+	for range pids {
+		line := n.next(t)
+		if pid, ok := strings.CutPrefix(line, "detached "); ok {
+			fmt.Sscan(pid, &pids[0])
+		}
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	for _, want := range []string{"cast: context canceled", "detached: <nil>", "cleaned up"} {
+		if got := n.next(t); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	gone(t, pids[0])
 }

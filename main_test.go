@@ -28,8 +28,9 @@ const patience = 30 * time.Second
 const programVariable = "FLAME_TEST_PROGRAM"
 
 var programs = map[string]func(){
-	"parent":  func() { parentProgram(flame.Config{Min: 3, MaxConcurrency: 1}) },
-	"cleanup": func() { cleanupProgram(flame.Config{Min: 1}) },
+	"parent":   func() { parentProgram(flame.Config{Min: 3, MaxConcurrency: 1}) },
+	"cleanup":  func() { cleanupProgram(flame.Config{Min: 1}) },
+	"detached": detachedProgram,
 	"parent PerCall": func() {
 		parentProgram(flame.Config{Min: 1, MaxConcurrency: 3, Isolation: flame.PerCall, KillGrace: patience})
 	},

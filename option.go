@@ -17,7 +17,7 @@ func Timeout(d time.Duration) Option {
 // beyond the pool's ShutdownTimeout from then on. Its slot is held until it is over. A Call returns when ctx ends
 // nevertheless. The call's timeout, [Task.Cancel], [Placement.Stop] and the pool's Close end it as ever.
 func Detach() Option {
-	return func(c *sending) { c.call.Detached = true }
+	return func(c *sending) { c.call.Detached, c.call.Survives = true, true }
 }
 
 // Retry has the call run up to n more times if its runner is lost while it runs. The runner may still be finishing

@@ -61,10 +61,13 @@ func (p *Pool) settings() (pool.Config, error) {
 	c := p.config
 	s := pool.Config{
 		Name: c.Name, Backend: c.Backend, Min: c.Min, Max: c.Max, MaxConcurrency: c.MaxConcurrency, SingleUse: c.SingleUse,
-		BootTimeout: c.BootTimeout, ShutdownTimeout: c.ShutdownTimeout, KillGrace: c.KillGrace,
+		BootTimeout: c.BootTimeout, ShutdownTimeout: c.ShutdownTimeout,
 		IdleShutdownAfter: c.IdleShutdownAfter, MinIdleShutdownAfter: c.MinIdleShutdownAfter, MaxRunnerAge: c.MaxRunnerAge,
 		Headroom: c.Headroom, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes,
-		Spec: p.spec, Join: p.join, Logger: c.Logger,
+		Spec: p.spec, Join: p.join, Leaving: (*session.Session).Leaving, Lost: runner.WasLost, Logger: c.Logger,
+	}
+	if c.Isolation == Shared { // else the runner sees to it
+		s.KillGrace = c.KillGrace
 	}
 	if c.OnEvent != nil {
 		s.OnEvent = p.teller(c.OnEvent)
@@ -158,7 +161,7 @@ func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*ses
 	limits.Message = p.config.MessageLimit
 	return session.Accept(ctx, conn, id, session.Welcome{
 		Build: p.build, Names: runner.Names(), Message: limits.Message, Silence: limits.Silence,
-		Slots: p.config.slots(), Grace: p.config.KillGrace,
+		Slots: p.config.slots(), Grace: p.config.KillGrace, Finish: p.config.ShutdownTimeout,
 	}, limits)
 }
 

@@ -18,6 +18,8 @@ type Call struct {
 	// Detached has the function go on when the context ends. Start does not look at its context then; Do returns, and
 	// the slot is held until the function is over.
 	Detached bool
+	// Survives has the function go on when this process is gone.
+	Survives bool
 	// UntilSlot has the context of Start bound only the wait for a slot.
 	UntilSlot bool
 	// Retry is how many more times the call may be run if its runner is lost.
@@ -64,6 +66,7 @@ type ticket struct {
 	alone      bool // arrived when no runner was up
 	runner     *runner
 	number     uint64 // in the order of arrival
+	moves      int    // how often its runner did not start it, and was well itself
 	alarm      alarm  // for its deadline; when it is cut: its function is overdue
 	arrived    time.Duration
 	granted    time.Duration

@@ -223,7 +223,7 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 // transmit hands c to the session of its runner, with the time that is left for it, or 0. It returns false if that is
 // over.
 func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte, left time.Duration) bool {
-	remote.Key, remote.Attended = c.Key, c.synced
+	remote.Key, remote.Attended, remote.Attempt, remote.Detached = c.Key, c.synced, c.Attempt, c.Survives
 	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
 	lends := c.Lent != nil && c.Lent.Lent()
 	if lends {
@@ -254,6 +254,7 @@ func (p *Pool) encode(c *Call) (parts [][]byte, err error) {
 // ended is told by the session that c's function is over, or does not start.
 func (p *Pool) ended(c *Call, l *live, r session.Result) {
 	switch {
+	case r.Started && !r.Lost && p.movesOn(c, l, r.Data):
 	case r.Started && !r.Lost:
 		p.answered(c, r.Data)
 	case !r.Started:
@@ -275,6 +276,23 @@ func (p *Pool) unstarted(c *Call, l *live, lost bool) {
 		}
 		p.state.again(c, now)
 	})
+}
+
+// movesOn has a call run again whose runner says that it lost it, if it did not start or is to be retried.
+func (p *Pool) movesOn(c *Call, l *live, reply []byte) (moves bool) {
+	if p.config.Lost == nil {
+		return false
+	}
+	lost, started := p.config.Lost(reply)
+	if !lost {
+		return false
+	}
+	p.event(nil, func(now time.Duration) {
+		if moves = p.state.goOn(c, started, now); moves {
+			c.remote = new(session.Call)
+		}
+	})
+	return moves
 }
 
 // answered gives c what its runner said, unless c has another outcome by now.

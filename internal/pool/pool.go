@@ -45,6 +45,8 @@ type Config struct {
 	IdleCheck func(ctx context.Context, s *session.Session) (idle bool, err error)
 	// Leaving, if not nil, returns a channel that is closed when the runner says that it takes no more calls.
 	Leaving func(s *session.Session) <-chan struct{}
+	// Lost, if not nil, says of an answer whether the runner has lost the call, and whether it may have started.
+	Lost func(reply []byte) (lost, started bool)
 	// OnEvent, if not nil, is a reader of events from the start, see Subscribe.
 	OnEvent func(Event)
 

@@ -260,6 +260,25 @@ func (s *state) again(c *Call, now time.Duration) {
 	s.settle(now)
 }
 
+// goOn puts a call back in line that its runner has lost while it is well itself, and says whether it has: not a call that has
+// started and is not to be retried, nor one that no runner can start.
+func (s *state) goOn(c *Call, started bool, now time.Duration) bool {
+	switch {
+	case c.phase != granted || c.answered || s.closed:
+		return false
+	case started && c.Attempt <= c.Retry:
+		s.backInLine(c, CallRetried, now)
+		c.Attempt++
+	case !started && c.moves < patience:
+		s.backInLine(c, CallMoved, now)
+		c.moves++
+	default:
+		return false
+	}
+	s.settle(now)
+	return true
+}
+
 // lose notes that a call was lost with its runner. It says whether the call is run again.
 func (s *state) lose(c *Call, now time.Duration) (again bool) {
 	again = c.Attempt <= c.Retry && !c.answered && !s.closed

@@ -96,6 +96,7 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	err = j.Serve()
 	if err != nil {
 		left = orphanTime
+		j.finish()
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), left)
 	defer cancel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/fleetinglambda/flame/internal/codec"
 	"github.com/fleetinglambda/flame/internal/image"
@@ -30,7 +31,7 @@ func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(bui
 	j := new(Joined)
 	j.server, err = session.Join(ctx, conn, session.Hello{Runner: id, Build: im.Build(), PID: os.Getpid()},
 		func(w session.Welcome) error {
-			j.limit = w.Message
+			j.limit, j.patience = w.Message, w.Finish
 			err := hasNames(w.Names)
 			if err == nil && w.Slots > 0 {
 				j.slots, err = make(im.Build(), w)
@@ -53,6 +54,8 @@ type Joined struct {
 	server *session.Server
 	slots  *slots // nil: calls run in this process
 	limit  int64
+
+	patience time.Duration // with detached calls, when the parent is gone
 }
 
 // Serve answers calls until the session is over. It returns nil if the parent had the runner drained. Functions
@@ -62,6 +65,13 @@ func (j *Joined) Serve() error {
 		return j.server.Serve(j.slots.answer)
 	}
 	return j.server.Serve(func(in *session.Incoming) { answer(in.Mark(), in, j.limit) })
+}
+
+// finish waits, when the parent is gone, until detached calls are over, or have had the time that they may take.
+func (j *Joined) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), j.patience)
+	defer cancel()
+	j.server.Finish(ctx)
 }
 
 // Leave tells the parent that this runner takes no more calls. Serve returns when those it has are over.

@@ -70,7 +70,7 @@ func meet(ctx context.Context, inst backend.Instance, runner string, w session.W
 // run has the process run a call. The result is lost if the process is.
 func (p *own) run(in *session.Incoming, grace time.Duration) (result session.Result, err error) {
 	c := &session.Call{
-		Key: in.Key(), Attended: true,
+		Key: in.Key(), Attempt: in.Attempt(), Attended: true,
 		Ended: func(r session.Result) { result = r },
 		Noted: func(note []byte) { in.Room(maxBacklog); in.Note(note) },
 	}

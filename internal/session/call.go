@@ -17,6 +17,10 @@ type Call struct {
 	// Noted is given what the call's runner notes, in order. It is called by whoever reads the connection, and must
 	// neither block nor keep the note. Without it notes end the session.
 	Noted func(note []byte)
+	// Attempt says which run of the call this is, for the runner to tell.
+	Attempt int
+	// Detached has the function go on when the session is over.
+	Detached bool
 	// Attended says that the goroutine that sends goes on to Wait.
 	Attended bool
 
@@ -46,7 +50,9 @@ func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 	for _, p := range parts {
 		out.size += int64(len(p))
 	}
-	out.head = wire.AppendCallHead(c.head[:0], wire.CallHead{Size: out.size, Left: left, Key: c.Key})
+	out.head = wire.AppendCallHead(c.head[:0], wire.CallHead{
+		Size: out.size, Left: left, Key: c.Key, Attempt: c.Attempt, Detached: c.Detached,
+	})
 
 	s.mu.Lock()
 	if err := s.closedLocked(); err != nil {

@@ -32,6 +32,8 @@ type Welcome struct {
 	Names   []Name        `json:"names,omitempty"`
 	Message int64         `json:"message"`
 	Silence time.Duration `json:"silence"`
+	// Finish is how long detached calls may go on when the session is over.
+	Finish time.Duration `json:"finish,omitempty"`
 	// Slots is how many processes the runner may keep to run each call in one of its own; 0: it runs them itself.
 	Slots int `json:"slots,omitempty"`
 	// Grace is how long, with Slots, a function may ignore that its context has ended before its process is killed.

@@ -46,6 +46,11 @@ type Incoming struct {
 	ctx    callContext
 	notes  notes
 	inline bool // runs on the reading goroutine, which flushes
+
+	attempt  int
+	detached bool
+	alone    bool          // it is, and has started: it does not need the session
+	over     chan struct{} // closed when a call that is alone is over
 }
 
 func newServer(c *carrier, l Limits) *Server {
@@ -84,11 +89,12 @@ func (v *Server) Close() error {
 	return nil
 }
 
-// cancelAll ends the contexts of all calls.
+// cancelAll ends the contexts of all calls that need the session.
 func (v *Server) cancelAll() {
 	v.mu.Lock()
 	v.over = true
 	live := slices.Collect(maps.Values(v.live))
+	live = slices.DeleteFunc(live, func(in *Incoming) bool { return in.alone })
 	v.mu.Unlock()
 	for _, in := range live {
 		in.ctx.end(context.Canceled)
@@ -207,7 +213,7 @@ func (v *Server) call(f wire.Frame) error {
 	if h.Size > v.limits.Message {
 		return fmt.Errorf("a call of %d bytes is over the message limit of %d", h.Size, v.limits.Message)
 	}
-	in := &Incoming{server: v, id: f.Call, key: h.Key}
+	in := &Incoming{server: v, id: f.Call, key: h.Key, attempt: h.Attempt, detached: h.Detached}
 	if h.Left > 0 {
 		in.ctx.deadline = time.Now().Add(h.Left)
 	}
@@ -245,6 +251,8 @@ func (v *Server) chunk(f wire.Frame) error {
 func (v *Server) startIfWhole(in *Incoming, small bool) error {
 	switch {
 	case len(in.Data) < cap(in.Data):
+	case in.detached:
+		v.startAlone(in)
 	case small && v.isQuick(in.key):
 		return v.runInline(in)
 	default:
@@ -301,6 +309,12 @@ func (v *Server) leaveIfDrained() {
 		})
 	}
 }
+
+// Attempt says which run of the call this is.
+func (in *Incoming) Attempt() int { return in.attempt }
+
+// Detached says whether the function goes on when the session is over.
+func (in *Incoming) Detached() bool { return in.detached }
 
 // Key names the code of the call's function.
 func (in *Incoming) Key() uint64 { return in.key }

@@ -49,8 +49,8 @@ const (
 	MaxFrame = 64 << 10
 	// MaxPayload bounds a frame's payload.
 	MaxPayload = MaxFrame - HeaderSize
-	// CallHeadSize is what a Call frame's payload starts with: size, time left, key.
-	CallHeadSize = 24
+	// CallHeadSize is what a Call frame's payload starts with: size, time left, key, attempt and whether it is detached.
+	CallHeadSize = 28
 	// ResultHeadSize is what a Result frame's payload starts with: size.
 	ResultHeadSize = 8
 )
@@ -82,13 +82,24 @@ type CallHead struct {
 	Size int64         // of the whole message
 	Left time.Duration // until the call's deadline; 0 means that it has none
 	Key  uint64        // names the function's code, so that the runner can learn how long it takes
+
+	Attempt  int  // which run of the call this is; at most MaxAttempt
+	Detached bool // the function goes on when the session is over
 }
+
+// MaxAttempt is the last attempt that can be told; later ones say the same.
+const MaxAttempt = 1<<31 - 1
 
 // AppendCallHead appends h.
 func AppendCallHead(b []byte, h CallHead) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Size))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Left))
-	return binary.LittleEndian.AppendUint64(b, h.Key)
+	b = binary.LittleEndian.AppendUint64(b, h.Key)
+	last := uint32(max(0, min(h.Attempt, MaxAttempt))) << 1
+	if h.Detached {
+		last |= 1
+	}
+	return binary.LittleEndian.AppendUint32(b, last)
 }
 
 // CutCallHead splits a Call frame's payload into its head and the first bytes of the message.
@@ -96,10 +107,13 @@ func CutCallHead(p []byte) (CallHead, []byte, error) {
 	if len(p) < CallHeadSize {
 		return CallHead{}, nil, fmt.Errorf("%w: a call's head of %d bytes", ErrCorrupt, len(p))
 	}
+	last := binary.LittleEndian.Uint32(p[24:])
 	h := CallHead{
-		Size: int64(binary.LittleEndian.Uint64(p)),
-		Left: time.Duration(binary.LittleEndian.Uint64(p[8:])),
-		Key:  binary.LittleEndian.Uint64(p[16:]),
+		Size:     int64(binary.LittleEndian.Uint64(p)),
+		Left:     time.Duration(binary.LittleEndian.Uint64(p[8:])),
+		Key:      binary.LittleEndian.Uint64(p[16:]),
+		Attempt:  int(last >> 1),
+		Detached: last&1 != 0,
 	}
 	rest := p[CallHeadSize:]
 	if h.Left < 0 {
