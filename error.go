@@ -119,7 +119,7 @@ type RunnerLostError struct {
 	Signal   os.Signal // that killed it, or nil
 	OOM      bool      // it was killed because memory ran out
 	Output   []byte    // the last part of what it wrote to stdout and stderr, at most 64 KiB
-	Stacks   []byte    // of the call's goroutines, if its function ignored that its context had ended
+	Stacks   []byte    // if a function ignored that its context had ended: of its goroutines, at most 64 KiB
 
 	own   bool // what was lost is the process that the call had for itself
 	cause error
@@ -205,6 +205,7 @@ func lostAtRim(l *pool.LostError) error {
 	}
 	var stuck *pool.StuckError
 	if errors.As(l.Cause, &stuck) {
+		e.Stacks = stuck.Stacks
 		e.cause = fmt.Errorf("it was killed because %s did not end in %v although its context had", functionName(stuck.Key), stuck.Grace)
 	}
 	return e

@@ -138,6 +138,15 @@ func TestN09_HeadroomIsBootedAhead(t *testing.T) {
 	n.release()
 }
 
+// spin is a function that ignores everything.
+func spin() error {
+	for {
+		if os.Getpid() == 0 {
+			return nil
+		}
+	}
+}
+
 func TestN04_ARunnerWhoseFunctionDoesNotEndIsReplaced(t *testing.T) {
 	p, _ := open(t, flame.Config{
 		Max: 2, KillGrace: 50 * time.Millisecond, ShutdownTimeout: 200 * time.Millisecond,
@@ -152,11 +161,7 @@ func TestN04_ARunnerWhoseFunctionDoesNotEndIsReplaced(t *testing.T) {
 	n.next(t)
 	stuck := pid(t, p)
 	err := flame.Run(t.Context(), p, func(context.Context) error {
-		for {
-			if os.Getpid() == 0 {
-				return nil
-			}
-		}
+		return spin()
 	}, flame.Timeout(20*time.Millisecond))
 	var late *flame.TimeoutError
 	if !errors.As(err, &late) || !late.Started {
@@ -170,6 +175,9 @@ func TestN04_ARunnerWhoseFunctionDoesNotEndIsReplaced(t *testing.T) {
 	var lost *flame.RunnerLostError
 	if !errors.As(err, &lost) || !strings.Contains(err.Error(), "TestN04_ARunnerWhoseFunctionDoesNotEndIsReplaced") {
 		t.Errorf("its neighbour's error does not name it: %v", err)
+	}
+	if lost != nil && !strings.Contains(string(lost.Stacks), "flame_test.spin") {
+		t.Errorf("it does not say where the function is: %s", lost.Stacks)
 	}
 	gone(t, stuck)
 }

@@ -23,23 +23,31 @@ type live struct {
 	reason  error            // for the log, if why is nil
 	known   chan struct{}    // closed when it is known why it is gone
 	why     error            // nil: it was told to leave
-	killed  chan error       // one error: it is to end now, for that
+	killed  chan stuck       // one: it is to end now, for that
+}
+
+// stuck is a call whose function does not end.
+type stuck struct {
+	why    *StuckError
+	remote *session.Call
 }
 
 func newLive(r *runner) *live {
-	l := &live{runner: r, leave: make(chan struct{}), known: make(chan struct{}), killed: make(chan error, 1)}
+	l := &live{runner: r, leave: make(chan struct{}), known: make(chan struct{}), killed: make(chan stuck, 1)}
 	l.retire = sync.OnceFunc(func() { close(l.leave) })
 	return l
 }
 
 // kill has the runner end, with its calls. It is called once.
-func (l *live) kill(why error) { l.killed <- why }
+func (l *live) kill(culprit stuck) { l.killed <- culprit }
 
 const (
 	// lastWords is how long a dead runner's instance may take to say how it died.
 	lastWords = 500 * time.Millisecond
 	// insist is how long an instance that is to go at once is asked before it is made to.
 	insist = 200 * time.Millisecond
+	// lookAround is how long a runner may take to say where a function is that does not end.
+	lookAround = 250 * time.Millisecond
 	// thinkTime is how long a runner may take to say whether it is idle.
 	thinkTime = 10 * time.Second
 )
@@ -134,13 +142,14 @@ func (l *live) isDone(within time.Duration) bool {
 
 // attend waits until a runner is lost or is to leave, and sees it off.
 func (p *Pool) attend(l *live) {
-	var killed error
+	var killed *StuckError
 	for leaving := p.leaving(l); ; leaving = nil {
 		select {
 		case <-leaving:
 			p.event(nil, func(now time.Duration) { p.state.leaving(l.runner, now) })
 			continue
-		case killed = <-l.killed:
+		case culprit := <-l.killed:
+			killed = p.accuse(l, culprit)
 		case <-l.leave:
 		case <-l.session.Done():
 		case <-l.inst.Done():
@@ -154,7 +163,9 @@ func (p *Pool) attend(l *live) {
 			p.state.died(l.runner, now)
 		}
 	})
-	if l.why = killed; killed == nil {
+	if killed != nil {
+		l.why = killed
+	} else {
 		l.why = p.cause(l)
 	}
 	close(l.known)
@@ -163,6 +174,17 @@ func (p *Pool) attend(l *live) {
 	}
 	l.session.Close()
 	p.stop(l, insist)
+}
+
+// accuse asks a runner where a function is that does not end, and tells it in the log.
+func (p *Pool) accuse(l *live, culprit stuck) *StuckError {
+	ctx, cancel := context.WithTimeout(context.Background(), lookAround)
+	defer cancel()
+	why := culprit.why
+	why.Stacks, _ = l.session.Stacks(ctx, culprit.remote) // without them it is killed all the same
+	p.config.Logger.Warn("flame: a function did not end although its context had; its runner is killed", "pool", p.config.Name,
+		"runner", l.runner.id, "call", why.Call, "grace", why.Grace, "stacks", string(why.Stacks))
+	return why
 }
 
 // leaving returns the channel that is closed when the runner says that it takes no more calls, or nil.

@@ -184,7 +184,7 @@ func (p *Pool) prepareLocked(a action, self *Call) {
 	case retire:
 		p.live[a.r].retire()
 	case kill:
-		p.live[a.r].kill(a.err)
+		p.live[a.r].kill(stuck{a.err.(*StuckError), a.c.remote})
 	case ask:
 		l := p.live[a.r]
 		p.wg.Go(func() { p.ask(l) })

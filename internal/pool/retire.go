@@ -261,6 +261,7 @@ type StuckError struct {
 	Call   uint64        // the function's
 	Key    uint64        // see Call
 	Grace  time.Duration // how long it had to end, at least
+	Stacks []byte        // of its goroutines, at most 64 KiB
 }
 
 // Error returns one line.
