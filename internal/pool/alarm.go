@@ -7,8 +7,8 @@ import (
 
 // alarm is something to be done at a time: a call's deadline, a runner's age. It is set for one time or not at all.
 type alarm struct {
-	at         time.Duration
 	prev, next *alarm
+	at         time.Duration
 	call       *Call   // whose it is
 	runner     *runner // or whose
 	where      uint16  // the list that it is in, one higher; 0: it is not set

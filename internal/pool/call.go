@@ -59,6 +59,7 @@ type Call struct {
 // ticket is what the state knows of a call. It is guarded by the pool's lock. What a decision needs is close together.
 type ticket struct {
 	prev, next *Call // in the line
+	alarm      alarm // for its deadline; when it is cut: its function is overdue
 	phase      phase
 	answered   bool // has an outcome, though its function may still run
 	sent       bool // to a session
@@ -67,7 +68,6 @@ type ticket struct {
 	runner     *runner
 	number     uint64 // in the order of arrival
 	moves      int    // how often its runner did not start it, and was well itself
-	alarm      alarm  // for its deadline; when it is cut: its function is overdue
 	arrived    time.Duration
 	granted    time.Duration
 	deadline   time.Duration // 0: none
