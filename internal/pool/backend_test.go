@@ -45,7 +45,8 @@ type machine struct {
 	done           chan struct{}
 	dying          sync.Once
 	err            error
-	stopped        bool // by the pool
+	stopped        bool // by the pool; guarded by the cloud's lock, as what follows is
+	begun          int  // functions
 }
 
 func (c *cloud) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
@@ -103,6 +104,7 @@ func (m *machine) serve(ctx context.Context) {
 func (m *machine) call(in *session.Incoming) {
 	m.cloud.mu.Lock()
 	m.cloud.begun++
+	m.begun++
 	if m.cloud.ran == nil {
 		m.cloud.ran = make(map[string]int)
 	}

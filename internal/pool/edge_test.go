@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -144,4 +145,89 @@ func bootsOf(actions []action) (boots []*runner) {
 		}
 	}
 	return boots
+}
+
+func TestN15_ACallWhoseTimeIsOverWhileItIsEncodedIsNotSent(t *testing.T) {
+	c := &cloud{}
+	bubble(t, c, func(c *Config) { c.Min = 1 }, func(t *testing.T, p *Pool) {
+		p.timer.Stop() // it is late
+		p.armed = 1
+		slow := message("echo")
+		encode := slow.Encode
+		slow.Timeout, slow.Encode = time.Second, func() ([][]byte, error) {
+			time.Sleep(2 * time.Second)
+			return encode()
+		}
+		late := new(TimeoutError)
+		if err := p.Do(t.Context(), slow); !errors.As(err, &late) || late.Started {
+			t.Errorf("%s", causes(err))
+		}
+		if s := p.Stats(); c.begun != 0 || s.Running != 0 {
+			t.Errorf("%d functions ran; %+v", c.begun, s)
+		}
+	})
+}
+
+func TestF1_TheContextOfACastBoundsOnlyTheWaitForASlot(t *testing.T) {
+	c := &cloud{}
+	bubble(t, c, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var errs [2]error
+		for i := range errs {
+			cast := message("for 10s")
+			cast.UntilSlot, cast.Ended = true, func(c *Call) { errs[i] = c.Err }
+			if err := p.Start(ctx, cast); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		late := new(TimeoutError)
+		if errs[0] != nil || !errors.As(errs[1], &late) || late.Started || late.Queued != time.Second {
+			t.Errorf("the one that had a slot: %v; the other: %+v", errs[0], errs[1])
+		}
+	})
+}
+
+func TestF7_ADetachedFunctionGoesOnWhenItsCallerHasGone(t *testing.T) {
+	c := &cloud{}
+	bubble(t, c, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		detached := message("for 10s")
+		detached.Detached = true
+		late := new(TimeoutError)
+		if err := p.Do(ctx, detached); !errors.As(err, &late) || !late.Started {
+			t.Errorf("%s", causes(err))
+		}
+		if s := p.Stats(); s.Running != 1 {
+			t.Errorf("it has left its slot: %+v", s)
+		}
+		cs := new(calls).make(t.Context(), p, 0, "echo").succeed(t)
+		if cs.last() != 9*time.Second {
+			t.Errorf("its function was over after another %v", cs.last())
+		}
+	})
+}
+
+func TestCancelEndsADetachedCallToo(t *testing.T) {
+	bubble(t, &cloud{}, nil, func(t *testing.T, p *Pool) {
+		why := errors.New("it is not wanted any more")
+		c := message("forever")
+		c.Detached = true
+		var outcome error
+		c.Ended = func(c *Call) { outcome = c.Err }
+		p.Cancel(message("echo"), why) // was never taken in
+		if err := p.Start(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		p.Cancel(c, why)
+		p.Cancel(c, errors.New("again"))
+		synctest.Wait()
+		if s := p.Stats(); !errors.Is(outcome, why) || s.Running != 0 {
+			t.Errorf("%v; %+v", outcome, s)
+		}
+	})
 }

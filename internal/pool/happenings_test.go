@@ -22,7 +22,7 @@ func (w *world) take(deadline time.Duration) {
 	w.of[c] = &seen{number: len(w.calls), inLine: true}
 	w.calls = append(w.calls, c)
 	bytes := w.s.line.bytes + c.Size
-	full := w.s.maxLine > 0 && w.s.line.n >= w.s.maxLine || w.s.maxBytes > 0 && bytes > max(w.s.maxBytes, c.Size)
+	full := w.s.maxLine > 0 && w.s.line.n >= w.s.maxLine || w.s.maxBytes > 0 && c.Size > 0 && bytes > max(w.s.maxBytes, c.Size)
 	for _, p := range w.at {
 		full = full && (p.stage != ready || p.holds == w.s.slots)
 	}

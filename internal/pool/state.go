@@ -159,7 +159,7 @@ func (s *state) refusal(c *Call) error {
 	case s.free.slots > 0:
 		return nil
 	case s.maxLine > 0 && s.line.n >= s.maxLine,
-		s.maxBytes > 0 && s.line.bytes > 0 && s.line.bytes+c.Size > s.maxBytes: // alone in line, the largest one fits
+		s.maxBytes > 0 && c.Size > 0 && s.line.bytes > 0 && s.line.bytes+c.Size > s.maxBytes: // alone, the largest one fits
 		return ErrQueueFull
 	}
 	return nil
