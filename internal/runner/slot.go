@@ -85,12 +85,15 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (result session.Res
 	p.runs(in, c)
 	defer p.runs(nil, nil)
 	in.Listen(func(note []byte) { p.session.Note(c, note) })
-	over := make(chan struct{})
-	var watch sync.WaitGroup
-	watch.Go(func() { p.limit(in, c, grace, over) })
+	over, limited := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(in.Context(), func() {
+		defer close(limited)
+		p.limit(in, c, grace, over)
+	})
 	p.session.Wait(c)
-	close(over)
-	watch.Wait()
+	if close(over); !stop() {
+		<-limited
+	}
 	return result, nil
 }
 
@@ -114,15 +117,9 @@ func (p *own) where(in *session.Incoming) (text []byte) {
 	return text
 }
 
-// limit ends a call with its context, and the process if the function ignores that for longer than grace.
+// limit ends a call whose context has ended, and the process if the function ignores that for longer than grace.
 func (p *own) limit(in *session.Incoming, c *session.Call, grace time.Duration, over <-chan struct{}) {
-	ctx := in.Context()
-	select {
-	case <-ctx.Done():
-	case <-over:
-		return
-	}
-	if ctx.Err() != context.DeadlineExceeded { // that one the process keeps itself
+	if in.Context().Err() != context.DeadlineExceeded { // that one the process keeps itself
 		p.session.Cancel(c)
 	}
 	wait := time.NewTimer(grace)
