@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -138,6 +139,62 @@ func TestCtrlCReachesOnlyTheParent(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestB11_WhatFunctionsHaveStartedGoesWithThem(t *testing.T) {
+	for name, program := range map[string]string{"shared": "children", "per call": "children PerCall"} {
+		t.Run(name, func(t *testing.T) {
+			// Given a function that has started a program, in a process whose parent cannot end it any more.
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), programVariable+"="+program)
+			out, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parent, child int
+			if _, err := fmt.Fscanln(out, &parent, &child); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { syscall.Kill(child, syscall.SIGKILL) })
+			// When that is killed, then the program goes, too.
+			syscall.Kill(parent, syscall.SIGKILL)
+			gone(t, child)
+			cmd.Process.Kill()
+			cmd.Wait()
+		})
+	}
+}
+
+// childrenProgram has a function start a program and prints the parent of its process, and the program.
+func childrenProgram(c flame.Config) {
+	flame.ServeIfRunner()
+	p, err := flame.Open(context.Background(), c)
+	if err != nil {
+		panic(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	addr := l.Addr().String()
+	task := flame.Start(context.Background(), p, func(context.Context) (int, error) {
+		child := exec.Command("sleep", "1000")
+		if err := child.Start(); err != nil {
+			return 0, err
+		}
+		tell(addr, fmt.Sprint(os.Getppid(), child.Process.Pid))
+		return 0, child.Wait()
+	})
+	conn, err := l.Accept()
+	if err != nil {
+		panic(err)
+	}
+	io.Copy(os.Stdout, conn)
+	task.Wait(context.Background())
+	select {}
 }
 
 // openTerminal returns a terminal and the end at which its user sits.

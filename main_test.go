@@ -36,6 +36,8 @@ var programs = map[string]func(){
 	},
 	"cleanup PerCall":  func() { cleanupProgram(flame.Config{Min: 1, Isolation: flame.PerCall}) },
 	"lonely":           lonelyProgram,
+	"children":         func() { childrenProgram(flame.Config{}) },
+	"children PerCall": func() { childrenProgram(flame.Config{Isolation: flame.PerCall}) },
 	"hangs":            hangingProgram,
 	"terminal":         func() { terminalProgram(flame.Config{}) },
 	"terminal PerCall": func() { terminalProgram(flame.Config{Isolation: flame.PerCall}) },

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/fleetinglambda/flame/internal/session"
 )
@@ -64,5 +65,21 @@ func offer(pid string, score int) {
 	}
 	if now, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && now < score {
 		_ = os.WriteFile(name, strconv.AppendInt(nil, int64(score), 10), 0)
+	}
+}
+
+// burial is how long a parent whose connection has ended may take to be gone: the system closes its files first.
+const burial = 10 * time.Millisecond
+
+// endGroup ends this process and all it has started, if it leads its process group and the parent is gone, who would
+// have done it.
+func endGroup(parent int) {
+	for start := time.Now(); os.Getppid() == parent; time.Sleep(time.Millisecond) {
+		if time.Since(start) > burial {
+			return
+		}
+	}
+	if self := os.Getpid(); self == syscall.Getpgrp() && self != 1 {
+		_ = syscall.Kill(-self, syscall.SIGKILL) // without it, they stay
 	}
 }

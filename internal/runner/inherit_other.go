@@ -21,3 +21,5 @@ const (
 )
 
 func offer(string, int) {}
+
+func endGroup(int) {}

@@ -78,6 +78,7 @@ const (
 // Main serves as the runner that the invite names, runs cleanup and returns the exit code. The process is to
 // exit with it at once: functions that ignore their ended context may still run.
 func Main(i Invite, cleanup []func(context.Context)) int {
+	parent := os.Getppid()
 	debug.SetMaxStack(maxStack)
 	offer("self", runnerScore)
 	conn, err := inherited()
@@ -104,6 +105,9 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	last.Go(func() { j.End(ctx, err == nil) })
 	clean(cleanup, left)
 	last.Wait()
+	if err != nil {
+		endGroup(parent)
+	}
 	return 0
 }
 
