@@ -7,7 +7,7 @@ var happenings = []func(*world){
 	(*world).arrive, (*world).arrive, (*world).arrive, (*world).arrive, (*world).arriveWithDeadline, (*world).arriveWithDeadline,
 	(*world).up, (*world).up, (*world).up, (*world).bootFailed, (*world).died, (*world).ended, (*world).ended, (*world).leaving,
 	(*world).begin, (*world).begin, (*world).begin, (*world).begin, (*world).begin,
-	(*world).finish, (*world).finish, (*world).finish, (*world).again, (*world).lose, (*world).expire, (*world).expire, (*world).cancel,
+	(*world).finish, (*world).finish, (*world).finish, (*world).again, (*world).lose, (*world).goOn, (*world).expire, (*world).expire, (*world).cancel,
 	(*world).tick, (*world).tick, (*world).tick, (*world).skip, (*world).skip, (*world).answer, (*world).answer,
 	(*world).resize, (*world).shutOrClose,
 }
@@ -187,6 +187,41 @@ func (w *world) loseCall(c *Call) {
 	w.event(func(now time.Duration) { again = w.s.lose(c, now) })
 	if again != retry {
 		w.Fatalf("call %d was lost %d times and may be %d times; run again: %v", o.number, o.losses, c.Retry, again)
+	}
+}
+
+// goOn is what happens to a call that its runner has lost while it is well itself.
+func (w *world) goOn() {
+	c := pick(w, w.calls, func(c *Call) bool { return w.of[c].sent })
+	if c == nil {
+		return
+	}
+	o, started := w.of[c], w.upTo("started", 1) == 1
+	goesOn := o.outcomes == 0 && !w.closed
+	switch {
+	case started:
+		if goesOn = goesOn && o.losses < c.Retry; goesOn {
+			o.losses++
+		}
+	default:
+		if goesOn = goesOn && o.moves == 0; goesOn {
+			o.moves++
+			o.starts--
+		}
+	}
+	if !goesOn {
+		w.event(func(now time.Duration) { w.mayNot(c, w.s.goOn(c, started, now)) })
+		w.finishCall(c)
+		return
+	}
+	w.released(c)
+	o.inLine = true
+	w.event(func(now time.Duration) { w.mayNot(c, !w.s.goOn(c, started, now)) })
+}
+
+func (w *world) mayNot(c *Call, wrong bool) {
+	if wrong {
+		w.Fatalf("call %d, lost %d times and moved %d times, is in line or not", w.of[c].number, w.of[c].losses, w.of[c].moves)
 	}
 }
 

@@ -261,15 +261,14 @@ func (s *state) again(c *Call, now time.Duration) {
 }
 
 // goOn puts a call back in line that its runner has lost while it is well itself, and says whether it has: not a call that has
-// started and is not to be retried, nor one that no runner can start.
+// started and is not to be retried, nor one that was moved before.
 func (s *state) goOn(c *Call, started bool, now time.Duration) bool {
 	switch {
 	case c.phase != granted || c.answered || s.closed:
 		return false
 	case started && c.Attempt <= c.Retry:
-		s.backInLine(c, CallRetried, now)
-		c.Attempt++
-	case !started && c.moves < patience:
+		s.retry(c, now)
+	case !started && c.moves == 0:
 		s.backInLine(c, CallMoved, now)
 		c.moves++
 	default:
@@ -286,8 +285,7 @@ func (s *state) lose(c *Call, now time.Duration) (again bool) {
 	case c.phase != granted:
 		return false
 	case again:
-		s.backInLine(c, CallRetried, now)
-		c.Attempt++
+		s.retry(c, now)
 	case c.answered:
 		s.leave(c, CallEnded, nil, now)
 	default:
@@ -295,6 +293,12 @@ func (s *state) lose(c *Call, now time.Duration) (again bool) {
 	}
 	s.settle(now)
 	return again
+}
+
+// retry has a call run again.
+func (s *state) retry(c *Call, now time.Duration) {
+	s.backInLine(c, CallRetried, now)
+	c.Attempt++
 }
 
 // leave takes a call from its slot for good.

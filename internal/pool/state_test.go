@@ -103,6 +103,7 @@ type seen struct {
 	sent     bool          // on the slot that it holds
 	starts   int           // how often it was sent
 	losses   int           // and lost
+	moves    int           // and put back, by a runner that is well
 	cutAt    time.Duration // when its function was to end, if it holds a slot
 	outcomes int
 }
