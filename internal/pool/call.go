@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/fleetinglambda/flame/internal/session"
@@ -71,6 +72,14 @@ type ticket struct {
 	arrived    time.Duration
 	granted    time.Duration
 	deadline   time.Duration // 0: none
+}
+
+// unrun returns the error of a call that does not run because of err. If it was lost before, it may have run all the same.
+func (c *Call) unrun(err error) error {
+	if _, ok := err.(*TimeoutError); ok || c.Attempt <= 1 {
+		return err
+	}
+	return &LostError{Runner: c.Runner, Started: true, Cause: fmt.Errorf("it was to be run again: %v", err)} // not %w: err says that it has not run
 }
 
 // Lent keeps what a call has lent to its runner.

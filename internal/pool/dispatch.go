@@ -179,7 +179,7 @@ func (p *Pool) letGo(l *live, remote *session.Call, goesOn bool) {
 func (p *Pool) send(c *Call) (*live, *session.Call) {
 	parts, err := p.encode(c)
 	if err != nil {
-		p.finish(c, err)
+		p.finish(c, c.unrun(err))
 		return nil, nil
 	}
 	var now, left time.Duration

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -10,7 +11,7 @@ import (
 const (
 	// feedLimit is how many events a reader may be behind before it misses some.
 	feedLimit = 4096
-	// lastEvents is how long Close waits for a reader to take what is left.
+	// lastEvents is how long Close waits for readers to take what is left.
 	lastEvents = time.Second
 )
 
@@ -73,16 +74,24 @@ func (f *feed) end(drop bool) {
 	f.wakeLocked()
 }
 
-// wait waits until the reader has what was left for it, but not for ever: it may be waiting for who waits here.
-func (f *feed) wait() {
-	late := time.NewTimer(lastEvents)
-	defer late.Stop()
+// wait waits until the reader has what was left for it, but not for longer than ctx: it may be waiting for who waits
+// here.
+func (f *feed) wait(ctx context.Context) {
 	select {
 	case <-f.done:
 		f.wg.Wait()
-	case <-late.C:
+	case <-ctx.Done():
 		f.end(true)
 		f.log.Warn("flame: a reader of events has not returned; it misses the last ones")
+	}
+}
+
+func (f *feed) isDone() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
 	}
 }
 

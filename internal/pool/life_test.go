@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,7 @@ type life struct {
 	cloud   *cloud
 	pool    *Pool
 	slots   int
+	retries int
 	wg      sync.WaitGroup // calls of Do
 	cancels []context.CancelFunc
 
@@ -41,6 +43,10 @@ func TestAnyLifeGivesEveryCallOneTrueOutcome(t *testing.T) {
 			c.Min, c.MaxConcurrency = l.IntN(3), l.slots
 			c.Max = max(1, c.Min) + l.IntN(3)
 			c.IdleShutdownAfter = []time.Duration{-1, 0, 50 * time.Millisecond}[l.IntN(3)]
+			c.KillGrace = []time.Duration{0, 30 * time.Millisecond}[l.IntN(2)]
+			c.SingleUse, c.Headroom = l.IntN(8) == 0, l.IntN(6)/4
+			c.MaxQueue, c.MaxRunnerAge = 5*l.IntN(3), time.Duration(l.IntN(2)*300)*time.Millisecond
+			l.retries = l.IntN(2)
 		}
 		bubble(t, l.cloud, change, func(t *testing.T, p *Pool) {
 			l.T, l.pool = t, p
@@ -70,7 +76,9 @@ func (l *life) step() {
 	case 6:
 		time.Sleep(time.Duration(l.IntN(5)) * 20 * time.Millisecond)
 	case 7:
-		synctest.Wait()
+		if synctest.Wait(); l.IntN(8) == 0 {
+			l.pool.Resize(0, 1+l.IntN(l.pool.config.Max))
+		}
 	}
 	for _, r := range l.pool.Stats().Runners {
 		if r.Running > l.slots {
@@ -83,12 +91,16 @@ func (l *life) step() {
 func (l *life) call() {
 	ctx, cancel := context.WithCancel(l.Context())
 	l.cancels = append(l.cancels, cancel)
-	what := fmt.Sprintf("%s %d", []string{"echo", "for 20ms", "for 60ms", "forever"}[l.IntN(4)], len(l.cancels))
+	what := fmt.Sprintf("%s %d", []string{"echo", "for 20ms", "for 60ms", "forever", "stubborn 90ms"}[l.IntN(5)], len(l.cancels))
 	l.mu.Lock()
 	l.outcomes[what] = nil
 	l.mu.Unlock()
 	c := message(what)
 	c.Timeout = time.Duration(l.IntN(4)) * 50 * time.Millisecond
+	c.Retry, c.Priority, c.Detached, c.UntilSlot = l.retries, l.IntN(2), l.IntN(8) == 0, l.IntN(8) == 0
+	if strings.HasPrefix(what, "forever") { // else it does not end
+		c.Detached, c.UntilSlot = false, false
+	}
 	if l.IntN(2) == 0 {
 		l.wg.Go(func() { l.ended(what, l.pool.Do(ctx, c)) })
 		return
@@ -115,7 +127,7 @@ func (l *life) finish() {
 		l.wg.Go(func() { l.pool.Shutdown(l.Context()) })
 	}
 	if way == 1 {
-		time.Sleep(100 * time.Millisecond) // at its deadline a function ends by the clock of its runner
+		time.Sleep(10 * time.Second) // at its deadline a function ends by the clock of its runner
 		synctest.Wait()
 		if s := l.pool.Stats(); s.Waiting != 0 || s.Running != 0 {
 			l.Errorf("every call has ended: %+v", s)
@@ -138,7 +150,7 @@ func (l *life) check() {
 		switch ran := l.cloud.ran[what]; {
 		case len(errs) != 1:
 			l.Errorf("%q has the outcomes %v", what, errs)
-		case ran > 1:
+		case ran > 1+l.retries:
 			l.Errorf("%q ran %d times", what, ran)
 		case errs[0] == nil && ran == 0:
 			l.Errorf("%q was answered and did not run", what)
@@ -157,7 +169,7 @@ func didNotRun(err error) bool {
 	var boot *BootError
 	var lost *LostError
 	switch {
-	case errors.Is(err, ErrClosed), errors.As(err, &boot):
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrQueueFull), errors.As(err, &boot):
 		return true
 	case errors.As(err, &late):
 		return !late.Started

@@ -86,6 +86,7 @@ type Pool struct {
 	failure error         // the first boot's that failed
 	empty   chan struct{} // closed when the pool is closing and no runner is left
 	feeds   []*feed       // readers of events
+	former  []*feed       // those that have stopped and may still be told one
 	dropped uint64        // events that former readers were too slow for
 }
 
@@ -259,16 +260,23 @@ func (p *Pool) Close() error {
 	p.cutNow()
 	p.wg.Wait()
 	p.timer.Stop()
+	p.endFeeds()
+	return nil
+}
+
+// endFeeds gives the readers of events what is left for them.
+func (p *Pool) endFeeds() {
 	p.mu.Lock()
-	feeds := p.feeds
+	feeds := slices.Concat(p.feeds, p.former)
 	p.mu.Unlock()
 	for _, f := range feeds {
 		f.end(false)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastEvents)
+	defer cancel()
 	for _, f := range feeds {
-		f.wait()
+		f.wait(ctx)
 	}
-	return nil
 }
 
 // Resize changes how many runners there are at least and at most. Those that are too many take no more calls and leave
@@ -309,6 +317,7 @@ func (p *Pool) unsubscribe(f *feed) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.feeds = slices.DeleteFunc(slices.Clone(p.feeds), func(g *feed) bool { return g == f })
+	p.former = append(slices.DeleteFunc(p.former, (*feed).isDone), f)
 	p.state.history.observed = len(p.feeds) > 0
 	f.end(true)
 	p.dropped += f.drops()

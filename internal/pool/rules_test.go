@@ -292,3 +292,22 @@ func TestARunnerThatSaysItLeavesHasNoMoreCalls(t *testing.T) {
 		}
 	})
 }
+
+func TestN06_ACallThatWasLostAndIsNotRunAgainMayHaveRun(t *testing.T) {
+	m := &cloud{bootFor: 10 * time.Second}
+	bubble(t, m, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
+		c := message("for 1h")
+		c.Retry = 5
+		var wg sync.WaitGroup
+		wg.Go(func() { p.Do(t.Context(), c) })
+		time.Sleep(20 * time.Second)
+		m.alive()[0].die(errors.New("crash"))
+		time.Sleep(5 * time.Second)
+		p.Close()
+		wg.Wait()
+		lost := new(LostError)
+		if !errors.As(c.Err, &lost) || !lost.Started || errors.Is(c.Err, ErrClosed) {
+			t.Errorf("%s", causes(c.Err))
+		}
+	})
+}

@@ -253,7 +253,7 @@ func (s *state) again(c *Call, now time.Duration) {
 		s.leave(c, CallEnded, nil, now)
 	case s.closed:
 		s.leave(c, CallFailed, ErrClosed, now)
-		s.fail(c, ErrClosed)
+		s.fail(c, c.unrun(ErrClosed))
 	default:
 		s.backInLine(c, CallMoved, now)
 	}
@@ -362,6 +362,7 @@ func (s *state) giveUp(c *Call, cause error, goesOn bool, now time.Duration) {
 func (s *state) failWaiting(c *Call, err error, now time.Duration) {
 	s.alarms.unset(&c.alarm)
 	s.spend(c, now)
+	err = c.unrun(err)
 	s.note(now, CallFailed, c, nil, err)
 	s.fail(c, err)
 }
