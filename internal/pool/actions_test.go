@@ -80,7 +80,7 @@ func (w *world) granted(c *Call, r *runner) {
 	}
 	o.inLine, o.holds = false, r
 	p.holds++
-	p.used, p.disturbed = true, true
+	p.disturbed = true
 }
 
 // retired: only what has no call is told to leave, once.

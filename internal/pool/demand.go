@@ -11,7 +11,7 @@ const (
 	patience = 3
 	// together is how many boots beyond those the line asks for are under way at a time.
 	together = 10
-	// youth is how long a runner has to live, without a call, for its death to be no failed boot.
+	// youth is how long a runner that is of no use has to live for its end to be no failed boot.
 	youth = 10 * time.Second
 	// spareBoots is how many boots a minute may serve nobody, beyond one for each runner.
 	spareBoots = 60
@@ -22,7 +22,7 @@ type demand struct {
 	failed  int           // boots in a row; those that began together count once
 	failure error         // why the last one did; nil once another has come up
 	last    error         // likewise, but kept
-	crashes int           // runners in a row that died young, having served nobody
+	crashes int           // runners in a row that ended young, having run nothing
 	retryAt time.Duration // no boot before
 	paid    time.Duration // boots that have served nobody are paid for until then, one after the other
 	readyAt time.Duration // when the pool last came to have a runner
@@ -38,6 +38,28 @@ func (d *demand) pay(now, price time.Duration) {
 
 // repay gives back the price of a boot that has come to be of use.
 func (d *demand) repay(price time.Duration) { d.paid -= price }
+
+// useful notes that a runner has run a function.
+func (s *state) useful(r *runner) {
+	s.demand.crashes = 0
+	if !r.used {
+		r.used = true
+		s.demand.repay(s.bootEvery())
+	}
+}
+
+// judge takes the end of a runner that was of no use for that of one that did not come up.
+func (s *state) judge(r *runner, now time.Duration) {
+	switch {
+	case r.used, r.judged:
+	case now-r.joined >= youth:
+		s.demand.crashes = 0
+	default:
+		r.judged = true
+		s.demand.crashes++
+		s.backOff(now)
+	}
+}
 
 // bootEvery is how far boots that serve nobody are apart in the long run.
 func (s *state) bootEvery() time.Duration {

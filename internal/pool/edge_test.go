@@ -231,3 +231,35 @@ func TestCancelEndsADetachedCallToo(t *testing.T) {
 		}
 	})
 }
+
+func TestRunnersThatTakeNoCallAreBootedLaterAndLater(t *testing.T) {
+	// Given runners that join, are given a call, and die before it is sent: it is moved each time.
+	s := newState(rules{max: 2, slots: 1, jitter: func() float64 { return 0 }}, func() string { return "r" })
+	now, boots := time.Duration(1), 0
+	s.arrive(new(Call), now)
+	for now < time.Minute {
+		for _, a := range append([]action(nil), s.take()...) {
+			switch a.kind {
+			case boot:
+				boots++
+				s.up(a.r, now)
+			case grant:
+				s.died(a.r, now)
+				s.again(a.c, now)
+				s.ended(a.r, nil, now)
+			}
+		}
+		if len(s.actions) > 0 {
+			continue
+		}
+		at, ok := s.due()
+		if !ok {
+			t.Fatal("the call waits for ever")
+		}
+		now = at
+		s.tick(now)
+	}
+	if boots < 8 || boots > 20 {
+		t.Errorf("%d boots in a minute", boots)
+	}
+}

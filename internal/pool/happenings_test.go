@@ -138,8 +138,9 @@ func (w *world) finish() {
 }
 
 func (w *world) finishCall(c *Call) {
-	if w.of[c].sent {
-		w.at[w.of[c].holds].served++
+	if p := w.at[w.of[c].holds]; w.of[c].sent {
+		p.served++
+		p.used = true
 	}
 	w.released(c)
 	if w.of[c].outcomes == 0 {
@@ -178,6 +179,7 @@ func (w *world) loseCall(c *Call) {
 	}
 	o := w.of[c]
 	o.losses++
+	w.at[o.holds].used = true
 	retry := o.outcomes == 0 && !w.closed && o.losses <= c.Retry
 	w.released(c)
 	if o.inLine = retry; !retry && o.outcomes == 0 {

@@ -56,20 +56,12 @@ func (s *state) died(r *runner, now time.Duration) {
 	case s.closed:
 		s.drain(r, Closed, now)
 	default:
-		s.judgeDeath(r, now)
+		if r.load == 0 { // else what becomes of its calls says whether it was of use
+			s.judge(r, now)
+		}
 		s.drain(r, Lost, now)
 	}
 	s.settle(now)
-}
-
-// judgeDeath takes the death of a runner that was of no use for that of one that did not come up.
-func (s *state) judgeDeath(r *runner, now time.Duration) {
-	if r.used || now-r.joined >= youth {
-		s.demand.crashes = 0
-		return
-	}
-	s.demand.crashes++
-	s.backOff(now)
 }
 
 // leaving notes that a runner takes no more calls by its own will. Those that it has may end.

@@ -28,7 +28,8 @@ type runner struct {
 	prev, next *runner
 	id         string
 	stage      stage
-	used       bool          // has ever had a call
+	used       bool          // has run a function
+	judged     bool          // to have been of no use
 	lost       bool          // has died
 	told       bool          // to leave: nothing runs on it any more
 	asked      bool          // whether it is idle, and has not answered
@@ -183,10 +184,7 @@ func (s *state) grant(c *Call, r *runner, now time.Duration) {
 	s.free.remove(r)
 	r.load++
 	s.free.add(r)
-	if r.disturbed = true; !r.used {
-		r.used = true
-		s.demand.repay(s.bootEvery())
-	}
+	r.disturbed = true
 	c.phase, c.runner, c.granted = granted, r, now
 	s.running++
 	s.note(now, CallLeased, c, r, nil)
@@ -231,7 +229,7 @@ func (s *state) finish(c *Call, err error, now time.Duration) {
 	r := c.runner
 	if c.sent {
 		r.served++
-		s.demand.crashes = 0
+		s.useful(r)
 	}
 	what := CallEnded
 	if !c.sent && !c.answered {
@@ -255,6 +253,7 @@ func (s *state) again(c *Call, now time.Duration) {
 		s.leave(c, CallFailed, ErrClosed, now)
 		s.fail(c, c.unrun(ErrClosed))
 	default:
+		s.judge(c.runner, now)
 		s.backInLine(c, CallMoved, now)
 	}
 	s.settle(now)
@@ -280,10 +279,12 @@ func (s *state) goOn(c *Call, started bool, now time.Duration) bool {
 
 // lose notes that a call was lost with its runner. It says whether the call is run again.
 func (s *state) lose(c *Call, now time.Duration) (again bool) {
+	if c.phase != granted {
+		return false
+	}
+	s.useful(c.runner)
 	again = c.Attempt <= c.Retry && !c.answered && !s.closed
 	switch {
-	case c.phase != granted:
-		return false
 	case again:
 		s.retry(c, now)
 	case c.answered:
