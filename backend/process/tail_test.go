@@ -7,9 +7,18 @@ import (
 
 func TestN14_TheLastOutputIsKeptWhateverTheWritesAre(t *testing.T) {
 	for _, sizes := range [][]int{
-		{0}, {1}, {tailSize}, {tailSize + 1}, {3*tailSize + 5},
-		{tailSize - 1, 1, 1}, {tailSize - 1, 2, 3}, {7, tailSize, 7}, {7, 2 * tailSize, 0, 7},
-		{40_000, 40_000, 40_000, 40_000}, {tailSize, tailSize, 1}, {tailSize - 3, 1, 1, 1, 1, 1},
+		{0},
+		{1},
+		{tailSize},
+		{tailSize + 1},
+		{3*tailSize + 5},
+		{tailSize - 1, 1, 1},
+		{tailSize - 1, 2, 3},
+		{7, tailSize, 7},
+		{7, 2 * tailSize, 0, 7},
+		{40_000, 40_000, 40_000, 40_000},
+		{tailSize, tailSize, 1},
+		{tailSize - 3, 1, 1, 1, 1, 1},
 	} {
 		var kept tail
 		var all []byte
