@@ -60,8 +60,7 @@ func TestN04_AnOverdueFunctionIsKilledAlone(t *testing.T) {
 	start := time.Now()
 	err := flame.Run(t.Context(), p, func(context.Context) error {
 		tell(addr, strconv.Itoa(os.Getpid()))
-		for { //nolint:revive // it ignores everything
-		}
+		return spin()
 	}, flame.Timeout(300*time.Millisecond))
 	took := time.Since(start)
 	var late *flame.TimeoutError

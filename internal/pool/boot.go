@@ -47,7 +47,7 @@ const (
 	// insist is how long an instance that is to go at once is asked before it is made to.
 	insist = 200 * time.Millisecond
 	// lookAround is how long a runner may take to say where a function is that does not end.
-	lookAround = 250 * time.Millisecond
+	lookAround = time.Second
 	// thinkTime is how long a runner may take to say whether it is idle.
 	thinkTime = 10 * time.Second
 )

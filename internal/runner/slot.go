@@ -16,7 +16,7 @@ const (
 	// lastWords is how long a process whose connection is over may take to end by itself.
 	lastWords = 500 * time.Millisecond
 	// stacksTime is how long a process may take to say where its function is before it is killed.
-	stacksTime = 250 * time.Millisecond
+	stacksTime = time.Second
 	// maxBacklog is how many bytes for the parent may wait before the notes of a function are held up.
 	maxBacklog = 1 << 20
 )
