@@ -46,7 +46,10 @@ func (s *Session) ask(c *Call) (a *asked, id uint64, first bool) {
 		s.answerLocked(id, nil)
 		return a, id, false
 	}
-	return a, id, true // lookIdle sees to it that somebody reads
+	if s.reader == nobodyReads {
+		s.readInBackgroundLocked()
+	}
+	return a, id, true
 }
 
 // told gives an answer to those who wait for it.
