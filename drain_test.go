@@ -14,6 +14,8 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -107,6 +109,48 @@ func TestF10_ASecondTerminationIsImmediate(t *testing.T) {
 	var exit *backend.ExitError
 	if err := r.booted()[0].Err(); !errors.As(err, &exit) || exit.Signal != syscall.SIGTERM {
 		t.Errorf("the runner ended with %v", err)
+	}
+}
+
+func TestF10_NoCallIsLostWhileRunnersAreTerminated(t *testing.T) {
+	for name, isolation := range map[string]flame.Isolation{"shared": flame.Shared, "per call": flame.PerCall} {
+		t.Run(name, func(t *testing.T) {
+			p, r := open(t, flame.Config{Min: 2, Max: 4, MaxConcurrency: 4, Isolation: isolation})
+			var calls sync.WaitGroup
+			var done, failed atomic.Int32
+			over := make(chan struct{})
+			for range 12 {
+				calls.Go(func() {
+					for {
+						select {
+						case <-over:
+							return
+						default:
+						}
+						if err := flame.Run(t.Context(), p, func(context.Context) error { return nil }); err != nil {
+							failed.Add(1)
+							t.Error(err)
+							return
+						}
+						done.Add(1)
+					}
+				})
+			}
+			for i := range 10 {
+				before := done.Load()
+				settle(t, func() bool { return done.Load() > before+50 || failed.Load() > 0 }, func() string { return "the calls do not go on" })
+				settle(t, func() bool { return len(r.booted()) > i }, func() string { return "no runner comes up any more" })
+				terminate(t, r.booted()[i])
+			}
+			close(over)
+			calls.Wait()
+			for _, i := range r.booted()[:10] {
+				<-i.Done()
+				if err := i.Err(); err != nil {
+					t.Errorf("runner %s ended with %v", i.ID(), err)
+				}
+			}
+		})
 	}
 }
 
