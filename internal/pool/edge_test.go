@@ -193,8 +193,8 @@ func TestF1_TheContextOfACastBoundsOnlyTheWaitForASlot(t *testing.T) {
 func TestF7_ADetachedFunctionGoesOnWhenItsCallerHasGone(t *testing.T) {
 	c := &cloud{}
 	bubble(t, c, func(c *Config) { c.Max = 1 }, func(t *testing.T, p *Pool) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
 		detached := message("for 10s")
 		detached.Detached = true
 		late := new(TimeoutError)

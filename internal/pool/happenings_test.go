@@ -229,10 +229,10 @@ func (w *world) mayNot(c *Call, wrong bool) {
 
 func (w *world) expire() {
 	if c := pick(w, w.calls, func(c *Call) bool { return true }); c != nil {
-		over := w.of[c].outcomes > 0 || c.UntilSlot && w.of[c].holds != nil
+		before, placed := w.of[c].outcomes, c.UntilSlot && w.of[c].holds != nil
 		w.event(func(now time.Duration) { w.s.expire(c, errGone, now) })
-		if !over && w.of[c].outcomes == 0 {
-			w.Fatal("the caller has gone and the call has no outcome")
+		if after := w.of[c].outcomes; after == 0 && !placed || after > before && placed {
+			w.Fatalf("the caller has gone; it waits only for a slot: %v; outcomes: %d", c.UntilSlot, after)
 		}
 	}
 }
