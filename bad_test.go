@@ -3,6 +3,7 @@
 package flame_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -192,5 +193,46 @@ func TestRunnerThatHangsIsStoppedAtTheBootTimeout(t *testing.T) {
 	}
 	for _, i := range r.booted() {
 		<-i.Done()
+	}
+}
+
+func TestB12_NoSecretIsInAnErrorALogOrAnEvent(t *testing.T) {
+	const secret = "hunter2-6f1d"
+	t.Setenv("DATABASE_PASSWORD", secret)
+	var log bytes.Buffer
+	var d diary
+	p, r := open(t, flame.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), OnEvent: d.tell})
+	n := listen(t)
+	addr := n.addr
+	said := []error{
+		flame.Run(t.Context(), p, func(context.Context) error { panic("no way") }),
+		flame.Run(t.Context(), p, func(ctx context.Context) error { <-ctx.Done(); return nil }, flame.Timeout(10*time.Millisecond)),
+	}
+	lost := flame.Start(t.Context(), p, func(context.Context) (int, error) {
+		if os.Getenv("DATABASE_PASSWORD") != secret {
+			return 0, errors.New("the runner has not the parent's environment")
+		}
+		return 0, hold(addr)
+	})
+	n.next(t)
+	pid := r.booted()[0].ID()
+	line, err := os.ReadFile("/proc/" + pid + "/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill(t, r.booted()[0])
+	_, err = lost.Wait(t.Context())
+	said = append(said, err, errors.New(string(line)))
+	r.change = func(s *backend.Spec) { s.Path = "/nonexistent" }
+	said = append(said, flame.Run(t.Context(), p, func(context.Context) error { return nil }))
+	p.Close()
+	for _, e := range d.events {
+		said = append(said, fmt.Errorf("%+v", e))
+	}
+	said = append(said, errors.New(log.String()), fmt.Errorf("%+v", p.Stats()))
+	for _, err := range said {
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("it says %v", err)
+		}
 	}
 }

@@ -181,3 +181,19 @@ func TestN04_ARunnerWhoseFunctionDoesNotEndIsReplaced(t *testing.T) {
 	}
 	gone(t, stuck)
 }
+
+func TestF09_PoolsWithOtherSettingsLiveSideBySide(t *testing.T) {
+	once, _ := open(t, flame.Config{Max: 2, SingleUse: true})
+	shared, _ := open(t, flame.Config{Min: 1, MaxConcurrency: 5})
+	first, again := pid(t, once), pid(t, shared)
+	if second := pid(t, once); second == first || second == again {
+		t.Errorf("processes %d and %d of the one, %d of the other", first, second, again)
+	}
+	if other := pid(t, shared); other != again {
+		t.Errorf("process %d was replaced by %d", again, other)
+	}
+	once.Close()
+	if other := pid(t, shared); other != again {
+		t.Errorf("the other pool's end made %d of %d", other, again)
+	}
+}

@@ -93,6 +93,9 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { obey(j) })
+	if os.Getpid() == 1 {
+		wg.Go(adopt)
+	}
 	left := cleanupTime
 	err = j.Serve()
 	if err != nil {
@@ -118,6 +121,9 @@ func obey(j *Joined) {
 	<-stop
 	j.Leave()
 	<-stop
+	if os.Getpid() == 1 { // whom no signal ends that it does not catch
+		os.Exit(128 + int(syscall.SIGTERM))
+	}
 	signal.Reset(syscall.SIGTERM)
 	if self, err := os.FindProcess(os.Getpid()); err == nil {
 		_ = self.Signal(syscall.SIGTERM) // nothing more can be done
