@@ -24,7 +24,7 @@ type Config struct {
 	Min int
 	// Max is how many runners there are at most, booting and leaving ones included. Default: Min, at least 1.
 	Max int
-	// MaxConcurrency is how many calls a runner has at a time. Default 100.
+	// MaxConcurrency is how many calls a runner has at a time. Default 100; with PerCall runtime.GOMAXPROCS.
 	MaxConcurrency int
 	// SingleUse has a runner serve one call and leave.
 	SingleUse bool

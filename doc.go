@@ -68,8 +68,9 @@
 //     may have started gets a [RunnerLostError]. [Ran] says which errors mean that the function ran.
 //   - A runner that dies takes only its own calls along.
 //   - A slot is held until its function is really over: a runner never has more than MaxConcurrency, the pool
-//     never more than Max runners.
-//   - Runners do not outlive their parent, whatever becomes of it.
+//     never more than Max runners. A function that ignores that its context has ended is given [Config].KillGrace; then its
+//     process is killed: with [PerCall] its own, with [Shared] that of all calls on its runner, when they had time to finish.
+//   - Runners do not outlive their parent, whatever becomes of it, except to finish what was started with [Detach].
 //   - Values are copied exactly or refused, never guessed. On a Go release or platform whose closures are not
 //     understood, all are refused.
 //
