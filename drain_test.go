@@ -117,7 +117,8 @@ func TestF10_NoCallIsLostWhileRunnersAreTerminated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, r := open(t, flame.Config{Min: 2, Max: 4, MaxConcurrency: 4, Isolation: isolation})
 			var calls sync.WaitGroup
-			var done, failed atomic.Int32
+			var served sync.Map // by process
+			var failed atomic.Int32
 			over := make(chan struct{})
 			for range 12 {
 				calls.Go(func() {
@@ -127,19 +128,25 @@ func TestF10_NoCallIsLostWhileRunnersAreTerminated(t *testing.T) {
 							return
 						default:
 						}
-						if err := flame.Run(t.Context(), p, func(context.Context) error { return nil }); err != nil {
+						who, err := flame.Call(t.Context(), p, func(context.Context) ([2]int, error) { return [2]int{os.Getpid(), os.Getppid()}, nil })
+						if err != nil {
 							failed.Add(1)
 							t.Error(err)
 							return
 						}
-						done.Add(1)
+						served.Store(strconv.Itoa(who[0]), true)
+						served.Store(strconv.Itoa(who[1]), true)
 					}
 				})
 			}
 			for i := range 10 {
-				before := done.Load()
-				settle(t, func() bool { return done.Load() > before+50 || failed.Load() > 0 }, func() string { return "the calls do not go on" })
-				settle(t, func() bool { return len(r.booted()) > i }, func() string { return "no runner comes up any more" })
+				settle(t, func() bool {
+					if len(r.booted()) <= i {
+						return false
+					}
+					_, serves := served.Load(r.booted()[i].ID())
+					return serves || failed.Load() > 0
+				}, func() string { return "no runner comes up any more" })
 				terminate(t, r.booted()[i])
 			}
 			close(over)

@@ -85,14 +85,18 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	if err != nil {
 		return complain(err)
 	}
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
+	ctx, release := signal.NotifyContext(ctx, syscall.SIGTERM) // what has not joined has nothing to finish
 	j, err := join(ctx, conn, i.Runner, func(build string, w session.Welcome) (*slots, error) { return newSlots(ctx, i, build, w) })
+	release()
 	cancel()
 	if err != nil {
 		return complain(err)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { obey(j) })
+	wg.Go(func() { obey(j, stop) })
 	if os.Getpid() == 1 {
 		wg.Go(adopt)
 	}
@@ -115,9 +119,7 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 }
 
 // obey has the runner leave when it gets SIGTERM. The second one ends it as if it had never been caught.
-func obey(j *Joined) {
-	stop := make(chan os.Signal, 2)
-	signal.Notify(stop, syscall.SIGTERM)
+func obey(j *Joined, stop <-chan os.Signal) {
 	<-stop
 	j.Leave()
 	<-stop

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
@@ -64,8 +62,6 @@ func newSlots(ctx context.Context, i Invite, build string, w session.Welcome) (*
 		s.all, s.idle = append(s.all, one), append(s.idle, one)
 		s.free <- struct{}{}
 	}
-	ctx, release := signal.NotifyContext(ctx, syscall.SIGTERM) // what does not come up must not be left
-	defer release()
 	defer context.AfterFunc(ctx, s.cancel)()
 	if err := s.boot(s.all[w.Slots-1]); err != nil {
 		s.end(ctx, false)
