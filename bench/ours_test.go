@@ -11,7 +11,11 @@ import (
 
 // ours is a warm pool of one runner, called with a function that does nothing.
 func ours(tb testing.TB) remote {
-	p := onePool(tb)
+	return empty(onePool(tb, flame.Config{}))
+}
+
+// empty calls a function on p that does nothing.
+func empty(p *flame.Pool) remote {
 	return func() error {
 		_, err := flame.Call(context.Background(), p, func(context.Context) (struct{}, error) { return struct{}{}, nil })
 		return err
@@ -21,7 +25,7 @@ func ours(tb testing.TB) remote {
 // ourRunner returns the process id of a runner that has answered a call.
 func ourRunner(tb testing.TB) int {
 	tb.Helper()
-	pid, err := flame.Call(tb.Context(), onePool(tb), func(context.Context) (int, error) { return os.Getpid(), nil })
+	pid, err := flame.Call(tb.Context(), onePool(tb, flame.Config{}), func(context.Context) (int, error) { return os.Getpid(), nil })
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -29,9 +33,10 @@ func ourRunner(tb testing.TB) int {
 }
 
 // onePool opens a pool whose one runner is up, and closes it when the test ends.
-func onePool(tb testing.TB) *flame.Pool {
+func onePool(tb testing.TB, c flame.Config) *flame.Pool {
 	tb.Helper()
-	p, err := flame.Open(tb.Context(), flame.Config{Min: 1, Logger: slog.New(slog.DiscardHandler)})
+	c.Min, c.Logger = 1, slog.New(slog.DiscardHandler)
+	p, err := flame.Open(tb.Context(), c)
 	if err != nil {
 		tb.Fatal(err)
 	}
