@@ -67,9 +67,9 @@ func TestClosedPoolIsAnError(t *testing.T) {
 
 func TestB13_BadConfigIsReportedByField(t *testing.T) {
 	_, err := flame.Open(t.Context(), flame.Config{
-		Min: 3, Max: 2, MaxConcurrency: -1, BootTimeout: -1, ShutdownTimeout: -1, MessageLimit: -1,
+		Min: 3, Max: 2, MaxConcurrency: -1, Isolation: 2, BootTimeout: -1, ShutdownTimeout: -1, MessageLimit: -1,
 	})
-	for _, field := range []string{"Max is 2, less than Min, 3", "MaxConcurrency", "BootTimeout", "ShutdownTimeout", "MessageLimit"} {
+	for _, field := range []string{"Max is 2, less than Min, 3", "MaxConcurrency", "Isolation", "BootTimeout", "ShutdownTimeout", "MessageLimit"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

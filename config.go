@@ -123,6 +123,7 @@ func (c Config) check() error {
 	wrong(c.SingleUse && c.MaxConcurrency > 1, "MaxConcurrency is %d with SingleUse, where a runner has one call: leave it out", c.MaxConcurrency)
 	wrong(c.BootTimeout < 0, "BootTimeout is %v: it must be 0 (the default) or more", c.BootTimeout)
 	wrong(c.ShutdownTimeout < 0, "ShutdownTimeout is %v: it must be 0 (the default) or more", c.ShutdownTimeout)
+	wrong(c.Isolation != Shared && c.Isolation != PerCall, "Isolation is %d: it is flame.Shared or flame.PerCall", c.Isolation)
 	wrong(c.KillGrace < 0, "KillGrace is %v: it must be 0 (the default) or more", c.KillGrace)
 	wrong(c.MinIdleShutdownAfter < 0, "MinIdleShutdownAfter is %v: it must be 0 (never) or more", c.MinIdleShutdownAfter)
 	wrong(c.MaxRunnerAge < 0, "MaxRunnerAge is %v: it must be 0 (never) or more", c.MaxRunnerAge)
