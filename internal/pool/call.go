@@ -11,6 +11,10 @@ import (
 type Call struct {
 	ticket
 
+	// Priority puts the call in line before all of a lower one.
+	Priority int
+	// Size is how many bytes the call takes up while it waits.
+	Size int64
 	// Encode returns the message. Do calls it on its caller's goroutine when the call has got a slot; with
 	// Start it runs on any goroutine and must be cheap. It is called again for every attempt.
 	Encode func() ([][]byte, error)
@@ -27,10 +31,6 @@ type Call struct {
 	Retry int
 	// Attempt says which run this is: 1, 2 … It is set before Encode is called.
 	Attempt int
-	// Priority puts the call in line before all of a lower one.
-	Priority int
-	// Size is how many bytes the call takes up while it waits.
-	Size int64
 	// Key names the function's code, see session.Call.
 	Key uint64
 	// Lent is what the function uses of its caller's process; nil if nothing can be.
@@ -57,7 +57,8 @@ type Call struct {
 	done   bool          // the outcome is there; guarded by the pool's lock
 }
 
-// ticket is what the state knows of a call. It is guarded by the pool's lock. What a decision needs is close together.
+// ticket is what the state knows of a call. It is guarded by the pool's lock. What a decision needs is close together, in
+// it and in the first fields after it: with a million calls, memory is what takes the time.
 type ticket struct {
 	prev, next *Call // in the line
 	alarm      alarm // for its deadline; when it is cut: its function is overdue
