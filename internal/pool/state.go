@@ -250,8 +250,9 @@ func (s *state) again(c *Call, now time.Duration) {
 	case c.answered:
 		s.leave(c, CallEnded, nil, now)
 	case s.closed:
-		s.leave(c, CallFailed, ErrClosed, now)
-		s.fail(c, c.unrun(ErrClosed))
+		err := c.unrun(ErrClosed)
+		s.leave(c, CallFailed, err, now)
+		s.fail(c, err)
 	default:
 		s.judge(c.runner, now)
 		s.backInLine(c, CallMoved, now)
