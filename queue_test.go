@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -73,10 +75,18 @@ func TestN07_AQueueIsFullOfBytesToo(t *testing.T) {
 
 func TestN07_AHigherPriorityGoesFirstAndEqualOnesInTurn(t *testing.T) {
 	p, n := occupied(t, flame.Config{})
-	addr := n.addr
+	order := filepath.Join(t.TempDir(), "order")
 	for i, priority := range []int{0, -1, 5, 0, 5} {
-		name := fmt.Sprintf("%d of %d", i, priority)
-		if err := flame.Cast(t.Context(), p, func(context.Context) error { return tell(addr, name) }, flame.Priority(priority)); err != nil {
+		name := fmt.Sprintf("%d of %d\n", i, priority)
+		write := func(context.Context) error {
+			f, err := os.OpenFile(order, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteString(name)
+			return errors.Join(err, f.Close())
+		}
+		if err := flame.Cast(t.Context(), p, write, flame.Priority(priority)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -84,10 +94,11 @@ func TestN07_AHigherPriorityGoesFirstAndEqualOnesInTurn(t *testing.T) {
 		t.Errorf("in line: %s", got)
 	}
 	n.release()
-	for _, want := range []string{"2 of 5", "4 of 5", "0 of 0", "3 of 0", "1 of -1"} {
-		if got := n.next(t); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(order); err != nil || string(got) != "2 of 5\n4 of 5\n0 of 0\n3 of 0\n1 of -1\n" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -207,8 +207,8 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	if c.Sent != nil {
 		c.Sent(c)
 	}
-	if !p.transmit(c, l, remote, parts, left) {
-		p.ended(c, l, session.Result{Lost: true})
+	if err := p.transmit(c, l, remote, parts, left); err != nil {
+		p.ended(c, l, session.Result{Lost: err != session.ErrLeaving})
 		return nil, nil
 	}
 	p.mu.Lock()
@@ -220,22 +220,22 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	return l, remote
 }
 
-// transmit hands c to the session of its runner, with the time that is left for it, or 0. It returns false if that is
-// over.
-func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte, left time.Duration) bool {
+// transmit hands c to the session of its runner, with the time that is left for it, or 0. It fails if that is
+// over, or the runner leaves.
+func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte, left time.Duration) error {
 	remote.Key, remote.Attended, remote.Attempt, remote.Detached = c.Key, c.synced, c.Attempt, c.Survives
 	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
 	lends := c.Lent != nil && c.Lent.Lent()
 	if lends {
 		remote.Noted = c.Lent.Noted
 	}
-	if l.session.Send(remote, parts, left) != nil {
-		return false
+	if err := l.session.Send(remote, parts, left); err != nil {
+		return err
 	}
 	if lends {
 		c.Lent.Bind(func(note []byte) { l.session.Note(remote, note) })
 	}
-	return true
+	return nil
 }
 
 // encode returns c's message. Without one, be it for an error or a panic, the slot is free again.
