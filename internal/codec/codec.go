@@ -31,8 +31,9 @@ type Options struct {
 	Snapshot bool   // the message shares no memory with the value
 	Lender   Lender // keeps what the message lends; without one it may lend nothing
 
-	Notice Notice // is told if the message is large; may be nil
-	Result bool   // the message is a result, which the parent will not trust: what it would refuse, Encode refuses
+	Notice  Notice   // is told if the message is large; may be nil
+	Returns *Watched // what the message has of it need not stay behind; may be nil
+	Result  bool     // the message is a result, which the parent will not trust: what it would refuse, Encode refuses
 }
 
 // Notice is told of a message that has NoticeFrom bytes or more.

@@ -53,6 +53,28 @@ func (w *Watched) Changed() string {
 	return ""
 }
 
+// comesBack has w no longer watch what has changed and is among what a message has.
+func (w *Watched) comesBack(regions []region) {
+	for i := w.n - 1; i >= 0; i-- {
+		if s := &w.spots[i]; s.fingerprint() != s.print && isAmong(regions, s.at) {
+			w.n--
+			*s = w.spots[w.n]
+			w.spots[w.n] = watchedSpot{}
+		}
+	}
+}
+
+// isAmong says whether memory is in one of the first regions.
+func isAmong(regions []region, at unsafe.Pointer) bool {
+	for i := range regions[:min(len(regions), watchedObjects)] {
+		r := &regions[i]
+		if r.addr == at || uintptr(at)-uintptr(r.addr) < r.plan.size*uintptr(r.count) {
+			return true
+		}
+	}
+	return false
+}
+
 // forget makes w watch nothing.
 func (w *Watched) forget() {
 	clear(w.spots[:w.n])

@@ -122,3 +122,22 @@ func BenchmarkReceiveWatched(b *testing.B) {
 		}
 	})
 }
+
+func TestN13_whatComesBackNeedNotStay(t *testing.T) {
+	batch := []int{1, 2}
+	fill, w := arrive(t, func() *[]int { batch[1] = 7; return &batch })
+	if _, err := Encode(fill(), Options{Result: true, Returns: w}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Changed(); got != "" {
+		t.Errorf("it is returned: %q", got)
+	}
+	other := 0
+	both, w := arrive(t, func() *[]int { batch[1], other = 8, other+1; return &batch })
+	if _, err := Encode(both(), Options{Result: true, Returns: w}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Changed(); !strings.HasSuffix(got, "captured *int") {
+		t.Errorf("one of two is returned: %q", got)
+	}
+}

@@ -54,6 +54,9 @@ func (e *encoder) write(o Options) (Message, error) {
 		}
 	}
 	e.endPart()
+	if o.Returns != nil && e.err == nil {
+		o.Returns.comesBack(e.regions)
+	}
 	if n := e.parts.Size(); e.err == nil && n > o.limit() {
 		e.tooLarge(o, n)
 	} else if e.err == nil && n >= NoticeFrom && o.Notice != nil {

@@ -267,6 +267,7 @@ func (s *state) goOn(c *Call, started bool, now time.Duration) bool {
 	case c.phase != granted || c.answered || s.closed:
 		return false
 	case started && c.Attempt <= c.Retry:
+		s.useful(c.runner)
 		s.retry(c, now)
 	case !started && c.moves == 0:
 		s.backInLine(c, CallMoved, now)

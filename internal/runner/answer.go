@@ -90,6 +90,7 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64) {
 		reply = withError(Unreadable, err, o)
 		return
 	}
+	o.Returns = &captured
 	reply = run(withAttempt(borrower.Context(), in.Attempt()), f, o)
 	if changed := captured.Changed(); changed != "" {
 		reply = withRemark(clip(changed), reply)
