@@ -66,13 +66,52 @@ func TestClosedPoolIsAnError(t *testing.T) {
 }
 
 func TestB13_BadConfigIsReportedByField(t *testing.T) {
-	_, err := flame.Open(t.Context(), flame.Config{
-		Min: 3, Max: 2, MaxConcurrency: -1, Isolation: 2, BootTimeout: -1, ShutdownTimeout: -1, MessageLimit: -1,
-	})
-	for _, field := range []string{"Max is 2, less than Min, 3", "MaxConcurrency", "Isolation", "BootTimeout", "ShutdownTimeout", "MessageLimit"} {
-		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%v does not name %s", err, field)
+	bad := map[string]func(*flame.Config){
+		"Min is -1: it must be 0 or more":                   func(c *flame.Config) { c.Min = -1 },
+		"Max is -2: it must be 0 (the default)":             func(c *flame.Config) { c.Max = -2 },
+		"MaxConcurrency is -1: it must be 0":                func(c *flame.Config) { c.MaxConcurrency = -1 },
+		"Isolation is 2: it is flame.Shared or":             func(c *flame.Config) { c.Isolation = 2 },
+		"BootTimeout is -1s: it must be 0":                  func(c *flame.Config) { c.BootTimeout = -time.Second },
+		"ShutdownTimeout is -1s: it must be 0":              func(c *flame.Config) { c.ShutdownTimeout = -time.Second },
+		"KillGrace is -1s: it must be 0":                    func(c *flame.Config) { c.KillGrace = -time.Second },
+		"MinIdleShutdownAfter is -1s: it must be 0 (never)": func(c *flame.Config) { c.MinIdleShutdownAfter = -time.Second },
+		"MaxRunnerAge is -1s: it must be 0 (never)":         func(c *flame.Config) { c.MaxRunnerAge = -time.Second },
+		"Headroom is -1: it must be 0 or more":              func(c *flame.Config) { c.Headroom = -1 },
+		"MaxQueue is -1: it must be 0 (the default)":        func(c *flame.Config) { c.MaxQueue = -1 },
+		"MaxQueueBytes is -1: it must be 0 (the default)":   func(c *flame.Config) { c.MaxQueueBytes = -1 },
+		"MessageLimit is -1: it must be 0 (the default)":    func(c *flame.Config) { c.MessageLimit = -1 },
+	}
+	var all flame.Config
+	for want, spoil := range bad {
+		var one flame.Config
+		spoil(&one)
+		spoil(&all)
+		if _, err := flame.Open(t.Context(), one); err == nil || !strings.HasPrefix(err.Error(), "flame: Config."+want) {
+			t.Errorf("%v, want %q", err, want)
 		}
+	}
+	_, err := flame.Open(t.Context(), all)
+	for want := range bad {
+		if err == nil || !strings.Contains(err.Error(), "flame: Config."+want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+func TestB13_FieldsThatContradictEachOther(t *testing.T) {
+	for want, c := range map[string]flame.Config{
+		"Max is 2, less than Min, 3: raise Max or lower Min": {Min: 3, Max: 2},
+		"MaxConcurrency is 4 with SingleUse":                 {SingleUse: true, MaxConcurrency: 4},
+		"Headroom is 9, more than":                           {Max: 4, MaxConcurrency: 2, Headroom: 9},
+	} {
+		if _, err := flame.Open(t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "flame: Config."+want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if p, err := flame.Open(t.Context(), flame.Config{Max: 4, MaxConcurrency: 2, Headroom: 8}); err != nil {
+		t.Error(err)
+	} else {
+		p.Close()
 	}
 }
 

@@ -47,17 +47,12 @@ func Cast(ctx context.Context, p *Pool, fn func(context.Context) error, opts ...
 // copied before Start returns. Every error is the Task's.
 func Start[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...Option) *Task[T] {
 	t := &Task[T]{pool: p, done: make(chan struct{})}
-	inner, cancel := context.WithCancel(ctx)
-	t.cancel = cancel
 	t.sending.call.Ended = func(*pool.Call) {
 		t.sending.desk.Close()
-		t.cancel()
 		close(t.done)
 	}
-	t.sending.given = ctx
-	if err := p.start(inner, &t.sending, function[T]{fn}, opts); err != nil {
+	if err := p.start(ctx, &t.sending, function[T]{fn}, opts); err != nil {
 		t.refused = err
-		t.cancel()
 		close(t.done)
 	}
 	return t
@@ -66,7 +61,6 @@ func Start[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, err
 // Task is a function that [Start] has started. Its methods may be called by several goroutines at once.
 type Task[T any] struct {
 	pool    *Pool
-	cancel  context.CancelFunc
 	sending sending
 	refused error         // the pool did not take it
 	done    chan struct{} // closed when the outcome is known
@@ -98,7 +92,11 @@ func (t *Task[T]) Wait(ctx context.Context) (T, error) {
 func (t *Task[T]) Done() <-chan struct{} { return t.done }
 
 // Cancel ends the work as the end of its context does. A Task that is over stays as it is.
-func (t *Task[T]) Cancel() { t.cancel() }
+func (t *Task[T]) Cancel() {
+	if t.refused == nil {
+		t.pool.pool.Cancel(&t.sending.call, context.Canceled)
+	}
+}
 
 // function is what crosses for a Call. A runner finds the type of the result in that of the function.
 type function[T any] struct {

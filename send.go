@@ -18,8 +18,7 @@ type sending struct {
 	desk     lend.Desk
 	pool     *Pool
 	crossing runner.Function
-	given    context.Context // by the caller; nil if it is the one that the call ends with
-	wrong    []error         // what is wrong with its options
+	wrong    []error // what is wrong with its options
 }
 
 // do runs f and reads its result into result, which is a pointer or nil.
@@ -80,9 +79,6 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 	}
 	c.pool, c.crossing = p, f
 	c.desk.Context, c.desk.Owner = ctx, owner{p}
-	if c.given != nil {
-		c.desk.Context = c.given
-	}
 	return atRim(p.config.Name, codec.Check(&c.crossing))
 }
 
