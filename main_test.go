@@ -214,7 +214,13 @@ func tell(addr, line string) error {
 		return err
 	}
 	defer c.Close()
-	_, err = fmt.Fprintln(c, line)
+	if _, err := fmt.Fprintln(c, line); err != nil {
+		return err
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, c) // it ends when the line was heard, so that lines come in order
 	return err
 }
 

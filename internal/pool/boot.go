@@ -155,6 +155,11 @@ func (p *Pool) attend(l *live) {
 		case <-l.inst.Done():
 		case <-p.cut:
 		}
+		select {
+		case <-leaving: // it had said so, and is gone already
+			p.event(nil, func(now time.Duration) { p.state.leaving(l.runner, now) })
+		default:
+		}
 		break
 	}
 	p.event(nil, func(now time.Duration) {
