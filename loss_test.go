@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -153,6 +155,33 @@ func TestN06_ALostCallIsRunAgainIfItMayBe(t *testing.T) {
 	}
 	if n := flame.Attempt(t.Context()); n != 1 {
 		t.Errorf("outside a call: %d", n)
+	}
+}
+
+func TestN06_WhatIsLentToACallThatIsRunAgain(t *testing.T) {
+	p, _ := open(t, flame.Config{Max: 2, MaxConcurrency: 1})
+	var said paper
+	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{ReplaceAttr: untimed}))
+	end, cancel := context.WithCancel(t.Context())
+	cancel()
+	got, err := flame.Call(t.Context(), p, func(ctx context.Context) (string, error) {
+		log.Info("runs", "attempt", flame.Attempt(ctx))
+		if flame.Attempt(ctx) < 3 {
+			os.Exit(0)
+		}
+		<-end.Done()
+		return end.Err().Error(), nil
+	}, flame.Retry(2))
+	if got != "context canceled" || err != nil || !strings.Contains(said.read(), "attempt=3") {
+		t.Errorf("%q, %v, %s", got, err, said.read())
+	}
+	var in io.Reader = strings.NewReader("once")
+	read := func(context.Context) (string, error) { return sum(in) }
+	if _, err := flame.Call(t.Context(), p, read, flame.Retry(1)); err == nil || flame.Ran(err) || !strings.Contains(err.Error(), "a reader can be read once, and with Retry") {
+		t.Errorf("a reader: %v", err)
+	}
+	if _, err := flame.Call(t.Context(), p, read); err != nil {
+		t.Errorf("without Retry: %v", err)
 	}
 }
 

@@ -22,7 +22,7 @@ func Detach() Option {
 
 // Retry has the call run up to n more times if its runner is lost while it runs. The runner may still be finishing
 // the run before, so the function must be one that can run twice, even at once. [Attempt] tells it which run it is.
-// The one deadline holds for all of them. A call that had certainly not started is moved to another runner
+// The one deadline holds for all of them, and a captured reader, which can be read once, is refused. A call that had certainly not started is moved to another runner
 // without it.
 func Retry(n int) Option {
 	return func(c *sending) {

@@ -78,7 +78,7 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 		return atRim(p.config.Name, err)
 	}
 	c.pool, c.crossing = p, f
-	c.desk.Context, c.desk.Owner = ctx, owner{p}
+	c.desk.Context, c.desk.Owner, c.desk.Again = ctx, owner{p}, c.call.Retry > 0
 	return atRim(p.config.Name, codec.Check(&c.crossing))
 }
 

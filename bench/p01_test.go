@@ -11,35 +11,37 @@ const calls = 1000
 
 // BenchmarkP01_OneCaller is a warm empty call with one caller: the median of a round.
 func BenchmarkP01_OneCaller(b *testing.B) {
-	oneCaller(b, func(call remote) time.Duration {
-		p50, _ := latency(b, call, calls)
-		return p50
-	})
+	oneCaller(b, halfway)
 }
 
 // BenchmarkP01_Least is the same by the shortest call of a round. Waking an idle core, which costs more
 // than anything else here and differs from moment to moment, hardly disturbs it.
 func BenchmarkP01_Least(b *testing.B) {
-	oneCaller(b, func(call remote) time.Duration {
-		_, least := latency(b, call, calls)
-		return least
-	})
+	oneCaller(b, shortest)
 }
 
-func oneCaller(b *testing.B, figure func(remote) time.Duration) {
+// A figure is what counts of a round of calls.
+type figure func(p50, least time.Duration) time.Duration
+
+func halfway(p50, _ time.Duration) time.Duration     { return p50 }
+func shortest(_, least time.Duration) time.Duration { return least }
+
+// turn is a side that calls one after the other, in microseconds.
+func (f figure) turn(b *testing.B, name string, call remote) side {
+	return side{name, func() float64 { return float64(f(latency(b, call, calls)).Nanoseconds()) / 1e3 }}
+}
+
+func oneCaller(b *testing.B, f figure) {
 	b.Helper()
-	turn := func(name string, call remote) side {
-		return side{name, func() float64 { return float64(figure(call).Nanoseconds()) / 1e3 }}
-	}
 	contest{
 		unit: "us", rounds: 25,
 		sides: []side{
-			turn("ours", ours(b)),
-			turn("raw frames", rawAlone(b)),
-			turn("raw frames, blocking", rawBlocking(b)),
-			turn("raw frames with ids", rawShared(b)),
-			turn("net/rpc", netRPC(b)),
-			turn("grpc", gRPC(b)),
+			f.turn(b, "ours", ours(b)),
+			f.turn(b, "raw frames", rawAlone(b)),
+			f.turn(b, "raw frames, blocking", rawBlocking(b)),
+			f.turn(b, "raw frames with ids", rawShared(b)),
+			f.turn(b, "net/rpc", netRPC(b)),
+			f.turn(b, "grpc", gRPC(b)),
 		},
 		bars: []bar{
 			{ours: "ours", reference: "raw frames", most: 2.5},

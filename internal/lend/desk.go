@@ -3,6 +3,7 @@ package lend
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -16,6 +17,8 @@ type Desk struct {
 	Context context.Context
 	// Owner is what the Desk belongs to.
 	Owner Owner
+	// Again says that the function may run more than once.
+	Again bool
 
 	reading sync.WaitGroup // what reads from lent readers; a Read that blocks nobody can end, so nobody waits for this
 
@@ -71,6 +74,9 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 	case aLineLogger:
 		d.lendLineLogger(&t)
 	case aReader:
+		if d.Again {
+			return nil, errReadOnce
+		}
 		d.lendReader(&t, number)
 	default:
 		return nil, fmt.Errorf("a %T is nothing that can be lent", v)
@@ -80,6 +86,8 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 	d.things[number] = t
 	return t.ref, nil
 }
+
+var errReadOnce = errors.New("a reader can be read once, and with Retry the function may run again: open it inside the function, or leave Retry out")
 
 // same says whether two values are one thing.
 func same(a, b any) bool {
