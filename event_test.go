@@ -182,3 +182,29 @@ func TestEventsAndStatsAgreeWithWhatHappened(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestARunnersComingAndGoingIsLoggedWithTheReason(t *testing.T) {
+	var log bytes.Buffer
+	p, r := open(t, flame.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), IdleShutdownAfter: 10 * time.Millisecond})
+	gone(t, pid(t, p))
+	settle(t, func() bool { return p.Stats().Gone == 1 }, func() string { return "it is still there" })
+	n := listen(t)
+	addr := n.addr
+	for i, end := range []func(){func() { kill(t, r.booted()[1]) }, func() { p.Close() }} {
+		task := flame.Start(t.Context(), p, func(context.Context) (int, error) { return 0, hold(addr) })
+		n.next(t)
+		end()
+		if _, err := task.Wait(t.Context()); err == nil {
+			t.Errorf("call %d was cut off and has no error", i)
+		}
+	}
+	said := log.String()
+	for _, want := range []string{`why="it was told to leave: idle"`, `why="killed by signal: killed"`, `why="it was told to leave: closed"`} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%s\nhas not %s", said, want)
+		}
+	}
+	if n := strings.Count(said, "runner is up"); n != 3 {
+		t.Errorf("%d runners came up", n)
+	}
+}

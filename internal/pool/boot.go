@@ -163,10 +163,10 @@ func (p *Pool) attend(l *live) {
 		break
 	}
 	p.event(nil, func(now time.Duration) {
-		l.reason = fmt.Errorf("%w: %s", errToldToLeave, l.runner.why)
 		if killed != nil || !l.runner.told {
 			p.state.died(l.runner, now)
 		}
+		l.reason = fmt.Errorf("%w: %s", errToldToLeave, l.runner.why)
 	})
 	if killed != nil {
 		l.why = killed
