@@ -15,8 +15,11 @@ import (
 )
 
 func TestB04_ASingleUseRunnerServesOneCallAndNoneIsLost(t *testing.T) {
-	p, _ := open(t, flame.Config{Max: 4, SingleUse: true})
-	const calls = 100
+	p, _ := open(t, flame.Config{Max: 4, SingleUse: true, Timeout: -1})
+	calls := 1000
+	if testing.Short() {
+		calls = 100
+	}
 	var tasks []*flame.Task[int]
 	for range calls {
 		tasks = append(tasks, flame.Start(t.Context(), p, func(context.Context) (int, error) { return os.Getpid(), nil }))
