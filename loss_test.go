@@ -186,13 +186,13 @@ func TestN06_WhatIsLentToACallThatIsRunAgain(t *testing.T) {
 }
 
 // detachedProgram starts detached work and other work, and says which process has it.
-func detachedProgram() {
+func detachedProgram(c flame.Config) {
 	flame.ServeIfRunner(func(context.Context) {
 		if err := tell(os.Getenv("FLAME_TEST_NEWS"), "cleaned up"); err != nil {
 			panic(err)
 		}
 	})
-	p, err := flame.Open(context.Background(), flame.Config{ShutdownTimeout: 20 * time.Second})
+	p, err := flame.Open(context.Background(), c)
 	if err != nil {
 		panic(err)
 	}
@@ -216,10 +216,16 @@ func detachedProgram() {
 	select {}
 }
 
-func TestB10_DetachedWorkIsFinishedWhenTheParentIsKilled(t *testing.T) {
+func TestB10_DetachedWorkIsFinishedWhenTheParentIsKilled(t *testing.T) { finishDetached(t, "detached") }
+
+func TestB10_DetachedWorkInAProcessOfItsOwnIsFinished(t *testing.T) {
+	finishDetached(t, "detached PerCall")
+}
+
+func finishDetached(t *testing.T, name string) {
 	n := listen(t)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), programVariable+"=detached", "FLAME_TEST_NEWS="+n.addr)
+	cmd.Env = append(os.Environ(), programVariable+"="+name, "FLAME_TEST_NEWS="+n.addr)
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

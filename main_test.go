@@ -30,7 +30,10 @@ const programVariable = "FLAME_TEST_PROGRAM"
 var programs = map[string]func(){
 	"parent":   func() { parentProgram(flame.Config{Min: 3, MaxConcurrency: 1}) },
 	"cleanup":  func() { cleanupProgram(flame.Config{Min: 1}) },
-	"detached": detachedProgram,
+	"detached": func() { detachedProgram(flame.Config{ShutdownTimeout: 20 * time.Second}) },
+	"detached PerCall": func() {
+		detachedProgram(flame.Config{ShutdownTimeout: 20 * time.Second, Isolation: flame.PerCall, MaxConcurrency: 2})
+	},
 	"parent PerCall": func() {
 		parentProgram(flame.Config{Min: 1, MaxConcurrency: 3, Isolation: flame.PerCall, KillGrace: patience})
 	},
