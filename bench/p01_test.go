@@ -23,7 +23,7 @@ func BenchmarkP01_Least(b *testing.B) {
 // A figure is what counts of a round of calls.
 type figure func(p50, least time.Duration) time.Duration
 
-func halfway(p50, _ time.Duration) time.Duration     { return p50 }
+func halfway(p50, _ time.Duration) time.Duration    { return p50 }
 func shortest(_, least time.Duration) time.Duration { return least }
 
 // turn is a side that calls one after the other, in microseconds.
