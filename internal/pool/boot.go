@@ -89,21 +89,8 @@ func (p *Pool) boot(l *live) *BootError {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), p.config.BootTimeout,
 		fmt.Errorf("it was not ready in %v: %w", p.config.BootTimeout, context.DeadlineExceeded))
 	defer cancel()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	over := make(chan struct{})
-	defer close(over)
-	watch.Go(func() {
-		select {
-		case <-p.cut:
-			stop(ErrClosed)
-		case <-l.leave:
-			stop(ErrClosed)
-		case <-over:
-		}
-	})
+	ctx, stop := p.during(ctx, l.leave)
+	defer stop()
 	fail := &BootError{Runner: l.runner.id}
 	if l.inst, fail.Err = p.config.Backend.Boot(ctx, p.config.Spec(l.runner.id)); fail.Err != nil {
 		return fail
@@ -115,6 +102,25 @@ func (p *Pool) boot(l *live) *BootError {
 	p.stop(l, insist)
 	fail.Output = output(l.inst)
 	return fail
+}
+
+// during returns a context that also ends, with ErrClosed, when the pool is closed or ended is. stop lets go of it.
+func (p *Pool) during(ctx context.Context, ended <-chan struct{}) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-p.cut:
+			cancel(ErrClosed)
+		case <-ended:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		watch.Wait()
+	}
 }
 
 // diagnose prefers how the instance ended, if it has, to what the connection said of it.
@@ -142,26 +148,7 @@ func (l *live) isDone(within time.Duration) bool {
 
 // attend waits until a runner is lost or is to leave, and sees it off.
 func (p *Pool) attend(l *live) {
-	var killed *StuckError
-	for leaving := p.leaving(l); ; leaving = nil {
-		select {
-		case <-leaving:
-			p.event(nil, func(now time.Duration) { p.state.leaving(l.runner, now) })
-			continue
-		case culprit := <-l.killed:
-			killed = p.accuse(l, culprit)
-		case <-l.leave:
-		case <-l.session.Done():
-		case <-l.inst.Done():
-		case <-p.cut:
-		}
-		select {
-		case <-leaving: // it had said so, and is gone already
-			p.event(nil, func(now time.Duration) { p.state.leaving(l.runner, now) })
-		default:
-		}
-		break
-	}
+	killed := p.awaitEnd(l)
 	p.event(nil, func(now time.Duration) {
 		if killed != nil || !l.runner.told {
 			p.state.died(l.runner, now)
@@ -179,6 +166,32 @@ func (p *Pool) attend(l *live) {
 	}
 	l.session.Close()
 	p.stop(l, insist)
+}
+
+// awaitEnd waits until a runner is lost or is to leave, and returns why it is to be killed, if it is.
+func (p *Pool) awaitEnd(l *live) (killed *StuckError) {
+	leaving := p.leaving(l)
+	leaves := func() { p.event(nil, func(now time.Duration) { p.state.leaving(l.runner, now) }) }
+	for {
+		select {
+		case <-leaving:
+			leaves()
+			leaving = nil
+			continue
+		case culprit := <-l.killed:
+			killed = p.accuse(l, culprit)
+		case <-l.leave:
+		case <-l.session.Done():
+		case <-l.inst.Done():
+		case <-p.cut:
+		}
+		select {
+		case <-leaving: // it had said so, and is gone already
+			leaves()
+		default:
+		}
+		return killed
+	}
 }
 
 // accuse asks a runner where a function is that does not end, and tells it in the log.
@@ -204,18 +217,8 @@ func (p *Pool) leaving(l *live) <-chan struct{} {
 func (p *Pool) ask(l *live) {
 	ctx, cancel := context.WithTimeout(context.Background(), thinkTime)
 	defer cancel()
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	over := make(chan struct{})
-	defer close(over)
-	watch.Go(func() {
-		select {
-		case <-p.cut:
-		case <-l.session.Done():
-		case <-over:
-		}
-		cancel()
-	})
+	ctx, stop := p.during(ctx, l.session.Done())
+	defer stop()
 	idle, err := p.config.IdleCheck(ctx, l.session)
 	if err != nil && ctx.Err() == nil {
 		p.config.Logger.Warn("flame: runner does not say whether it is idle", "pool", p.config.Name, "runner", l.runner.id, "error", err)
@@ -226,7 +229,12 @@ func (p *Pool) ask(l *live) {
 // sayGoodbye gives a runner without calls the time to clean up and leave.
 func (p *Pool) sayGoodbye(l *live) {
 	l.session.Drain()
-	wait := time.NewTimer(p.config.ShutdownTimeout)
+	p.giveTime(l, p.config.ShutdownTimeout)
+}
+
+// giveTime waits until a runner's instance has ended, but not beyond a time, nor beyond Close.
+func (p *Pool) giveTime(l *live, atMost time.Duration) {
+	wait := time.NewTimer(atMost)
 	defer wait.Stop()
 	select {
 	case <-l.inst.Done():
@@ -248,13 +256,7 @@ func (p *Pool) stop(l *live, patience time.Duration) {
 func (p *Pool) cause(l *live) error {
 	err := l.session.Err()
 	if err != nil {
-		wait := time.NewTimer(lastWords)
-		defer wait.Stop()
-		select {
-		case <-l.inst.Done():
-		case <-wait.C:
-		case <-p.cut:
-		}
+		p.giveTime(l, lastWords)
 	}
 	select {
 	case <-l.inst.Done():

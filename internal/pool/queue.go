@@ -16,7 +16,7 @@ type line struct {
 	first, last *Call
 }
 
-// find returns where the line of a priority is, or would be.
+// find returns where the line of a priority is, or would be. Every call asks, and with slices.BinarySearchFunc a decision takes a tenth longer.
 func (l *lines) find(priority int) (at int, found bool) {
 	low, high := 0, len(l.by)
 	for low < high {

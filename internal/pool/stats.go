@@ -42,14 +42,13 @@ type LineStats struct {
 
 // RunnerStats is what one runner has at one moment.
 type RunnerStats struct {
-	ID       string
-	Stage    string // booting, ready or draining
-	Draining bool
-	Reason   Reason        // why it takes no more calls
-	Running  int           // calls that hold one of its slots
-	Served   int           // calls whose function it was sent and is over
-	Age      time.Duration // since its boot began
-	Idle     time.Duration // since it had a call, or 0 if it has one or boots
+	ID      string
+	Stage   string        // booting, ready or draining
+	Reason  Reason        // why it takes no more calls
+	Running int           // calls that hold one of its slots
+	Served  int           // calls whose function it was sent and is over
+	Age     time.Duration // since its boot began
+	Idle    time.Duration // since it had a call, or 0 if it has one or boots
 }
 
 // Stats returns what the pool has now, the runners by their ids.
@@ -96,7 +95,7 @@ func (h *history) totals() Totals {
 
 func (r *runner) stats(now time.Duration) RunnerStats {
 	s := RunnerStats{
-		ID: r.id, Stage: r.stage.String(), Draining: r.stage == draining, Reason: r.why,
+		ID: r.id, Stage: r.stage.String(), Reason: r.why,
 		Running: r.load, Served: r.served, Age: now - r.began,
 	}
 	if r.load == 0 && r.stage != booting {
