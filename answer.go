@@ -83,7 +83,7 @@ func readLost(answer []byte, from string) error {
 		if d.Signal != 0 {
 			exit.Signal = syscall.Signal(d.Signal)
 		}
-		e.ExitCode, e.Signal, e.OOM = exit.Code, exit.Signal, exit.OOM
+		e.exited(exit)
 		if d.Why == "" {
 			e.cause = exit
 		}

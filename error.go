@@ -201,14 +201,20 @@ func lostAtRim(l *pool.LostError) error {
 	e := &RunnerLostError{Started: l.Started, Runner: l.Runner, ExitCode: -1, Output: l.Output, cause: l.Cause}
 	var exit *backend.ExitError
 	if errors.As(l.Cause, &exit) {
-		e.ExitCode, e.Signal, e.OOM = exit.Code, exit.Signal, exit.OOM
+		e.exited(exit)
 	}
 	var stuck *pool.StuckError
 	if errors.As(l.Cause, &stuck) {
-		e.Stacks = stuck.Stacks
-		e.cause = fmt.Errorf("it was killed because %s did not end in %v although its context had", functionName(stuck.Key), stuck.Grace)
+		named := *stuck // it is the error of other calls, too
+		named.Name = functionName(stuck.Key)
+		e.Stacks, e.cause = stuck.Stacks, &named
 	}
 	return e
+}
+
+// exited says how a process has ended.
+func (e *RunnerLostError) exited(exit *backend.ExitError) {
+	e.ExitCode, e.Signal, e.OOM = exit.Code, exit.Signal, exit.OOM
 }
 
 // quotedLines is how much of a runner's output an error's text shows. The rest is in its field.

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -254,9 +255,11 @@ type StuckError struct {
 	Key    uint64        // see Call
 	Grace  time.Duration // how long it had to end, at least
 	Stacks []byte        // of its goroutines, at most 64 KiB
+	Name   string        // the function's, if somebody knows it
 }
 
 // Error returns one line.
 func (e *StuckError) Error() string {
-	return fmt.Sprintf("it was killed because the function of call %d did not end in %v although its context had", e.Call, e.Grace)
+	name := cmp.Or(e.Name, fmt.Sprintf("the function of call %d", e.Call))
+	return fmt.Sprintf("it was killed because %s did not end in %v although its context had", name, e.Grace)
 }
