@@ -2,7 +2,6 @@ package flame
 
 import (
 	"context"
-	"reflect"
 	"sync"
 
 	"github.com/fleetinglambda/flame/internal/pool"
@@ -23,7 +22,7 @@ func Place(ctx context.Context, p *Pool, fn func(context.Context) error, opts ..
 	c.call.UntilSlot = true
 	c.call.Sent = pl.arrived
 	c.call.Ended = pl.ended
-	if err := p.start(ctx, c, placed{fn, ending}, append([]Option{Timeout(-1)}, opts...)); err != nil {
+	if err := p.start(ctx, c, placed{procedure{fn}, ending}, append([]Option{Timeout(-1)}, opts...)); err != nil {
 		pl.end()
 		return nil, err
 	}
@@ -104,7 +103,7 @@ func (pl *Placement) ended(c *pool.Call) {
 
 // placed is what crosses for a Place.
 type placed struct {
-	fn     func(context.Context) error
+	procedure
 	ending context.Context // ends when the caller wants the function to end
 }
 
@@ -113,9 +112,5 @@ func (f placed) Run(ctx context.Context) (any, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(f.ending, func() { cancel(context.Cause(f.ending)) })()
-	return new(nothing), f.fn(ctx)
+	return f.procedure.Run(ctx)
 }
-
-func (f placed) code() any { return f.fn }
-
-func (f placed) result() reflect.Type { return reflect.TypeFor[nothing]() }
