@@ -24,7 +24,7 @@ func contained(t *testing.T) *flame.Pool {
 	t.Helper()
 	unshare, err := exec.LookPath("unshare")
 	if err != nil || os.Getuid() != 0 {
-		t.Skip("needs root and unshare, to make process 1 of a runner")
+		t.Skip("needs root and unshare (apt-get install util-linux), to make process 1 of a runner")
 	}
 	self, err := os.Executable()
 	if err != nil {

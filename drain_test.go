@@ -221,15 +221,7 @@ func TestB11_WhatFunctionsHaveStartedGoesWithThem(t *testing.T) {
 
 // childrenProgram has a function start a program and prints the parent of its process, and the program.
 func childrenProgram(c flame.Config) {
-	flame.ServeIfRunner()
-	p, err := flame.Open(context.Background(), c)
-	if err != nil {
-		panic(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
+	p, l := beginProgram(c)
 	addr := l.Addr().String()
 	task := flame.Start(context.Background(), p, func(context.Context) (int, error) {
 		child := exec.Command("sleep", "1000")
@@ -253,7 +245,7 @@ func openTerminal(t *testing.T) (terminal, user *os.File) {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("no terminals here: ", err)
+		t.Skip("needs /dev/ptmx and /dev/pts, to make a terminal: ", err)
 	}
 	t.Cleanup(func() { user.Close() })
 	number, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
@@ -264,7 +256,7 @@ func openTerminal(t *testing.T) (terminal, user *os.File) {
 		terminal, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	}
 	if err != nil {
-		t.Skip("no terminals here: ", err)
+		t.Skip("needs /dev/ptmx and /dev/pts, to make a terminal: ", err)
 	}
 	modes, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,18 +177,10 @@ func killParent(t *testing.T, name string) {
 
 // parentProgram boots runners, has functions ignore everything in three processes of theirs, and waits.
 func parentProgram(c flame.Config) {
-	flame.ServeIfRunner()
-	p, err := flame.Open(context.Background(), c)
-	if err != nil {
-		panic(err)
-	}
+	p, l := beginProgram(c)
+	addr := l.Addr().String()
 	var pids [3]int
 	var tasks [3]*flame.Task[int]
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	addr := l.Addr().String()
 	for i := range tasks {
 		tasks[i] = flame.Start(context.Background(), p, func(context.Context) (int, error) {
 			tell(addr, fmt.Sprint(os.Getpid()))

@@ -91,6 +91,20 @@ func openAndReport(i ...flame.Isolation) {
 	p.Close()
 }
 
+// beginProgram serves if this is a runner. Else it opens a pool, and listens for what functions tell.
+func beginProgram(c flame.Config) (*flame.Pool, net.Listener) {
+	flame.ServeIfRunner()
+	p, err := flame.Open(context.Background(), c)
+	if err != nil {
+		panic(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	return p, l
+}
+
 // program runs this test binary as another program and returns what it prints.
 func program(t *testing.T, name string) string {
 	t.Helper()

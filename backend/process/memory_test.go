@@ -85,7 +85,7 @@ func controlGroup(t *testing.T) string {
 		}
 		why = errors.Join(why, err)
 	}
-	t.Skip("no control group can be made here: ", why)
+	t.Skip("needs root and a control group with a limit of memory, and none can be made: ", why)
 	return ""
 }
 

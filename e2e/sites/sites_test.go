@@ -49,7 +49,7 @@ const (
 // TestN01_ThisProgramIsUnderstood surveys the program of this very test, which is at hand.
 func TestN01_ThisProgramIsUnderstood(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("an executable knows itself by its path in /proc")
+		t.Skip("needs Linux, where an executable finds itself by its path in /proc")
 	}
 	s, err := image.SurveyFile(image.Path)
 	if err != nil {
