@@ -78,7 +78,7 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 		return atRim(p.config.Name, err)
 	}
 	c.pool, c.crossing = p, f
-	c.desk.Context, c.desk.Owner, c.desk.Again = ctx, owner{p}, c.call.Retry > 0
+	c.desk.Context, c.desk.Owner, c.desk.Again = ctx, c, c.call.Retry > 0
 	return atRim(p.config.Name, codec.Check(&c.crossing))
 }
 
@@ -97,14 +97,14 @@ func (p *Pool) read(c *pool.Call, err error, result any) error {
 	return readAnswer(answer, c.Runner, result)
 }
 
-// owner runs what the desks of a pool's calls do besides.
-type owner struct{ pool *Pool }
+// Go runs f, which the call's desk needs done besides; the pool's Close waits for it.
+func (c *sending) Go(f func()) { c.pool.wg.Go(f) }
 
-// Go runs f; the pool's Close waits for it.
-func (o owner) Go(f func()) { o.pool.wg.Go(f) }
-
-// Dropped tells of records that a function has logged and nobody will read.
-func (o owner) Dropped(n int) {
-	o.pool.config.Logger.Warn("flame: log records of runners were dropped: they came faster than the logger took them",
-		"pool", o.pool.config.Name, "records", n)
+// Dropped tells of records that the function has logged and nobody will read.
+func (c *sending) Dropped(n int) {
+	c.pool.config.Logger.Warn("flame: log records of runners were dropped: they came faster than the logger took them",
+		"pool", c.pool.config.Name, "records", n)
 }
+
+// Fail ends the call because of what its function did with something that was lent to it.
+func (c *sending) Fail(err error) { c.pool.pool.Cancel(&c.call, err) }

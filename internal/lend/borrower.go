@@ -3,8 +3,11 @@ package lend
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 )
 
@@ -28,9 +31,10 @@ type Borrower struct {
 
 // borrowed is something that stands in.
 type borrowed struct {
-	value any
-	heed  func(o op, payload []byte) // what the parent notes about it; must not block
-	end   func()                     // the call is over
+	value  any
+	heed   func(o op, payload []byte)      // what the parent notes about it; must not block
+	settle func(ctx context.Context) error // waits until the parent has had what the function gave it; nil if it gives nothing
+	end    func()                          // the call is over
 }
 
 // Borrow is for the codec: it returns what stands in for what Lend of the other side has been given.
@@ -127,17 +131,36 @@ func (b *Borrower) heed(n []byte) {
 	}
 }
 
+// Settle is called when the function has returned, before its answer: it waits until the parent has had all that the
+// function wrote to what it has borrowed. ctx bounds that. An error is one that the function has not seen.
+func (b *Borrower) Settle(ctx context.Context) error {
+	var failed []error
+	for _, t := range b.all() {
+		if t.settle != nil {
+			failed = append(failed, t.settle(ctx))
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // End is called when the function is over: contexts end, and readers fail that something left behind still uses.
 func (b *Borrower) End() {
-	b.mu.Lock()
-	things, cancel := b.things, b.cancel
-	b.mu.Unlock()
-	for _, t := range things {
+	for _, t := range b.all() {
 		if t.end != nil {
 			t.end()
 		}
 	}
+	b.mu.Lock()
+	cancel := b.cancel
+	b.mu.Unlock()
 	if cancel != nil {
 		cancel()
 	}
+}
+
+// all returns what has been borrowed so far.
+func (b *Borrower) all() []borrowed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Values(b.things))
 }

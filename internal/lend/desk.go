@@ -35,8 +35,9 @@ type Desk struct {
 
 // Owner does for a Desk what is not done at once.
 type Owner interface {
-	Go(f func())   // runs f, which delivers what was logged
-	Dropped(n int) // n records were dropped because the parent's logger was too slow
+	Go(f func())    // runs f, which delivers what was logged
+	Dropped(n int)  // n records were dropped because the parent's logger was too slow
+	Fail(err error) // ends the call: the function has used something in a way that it cannot be used
 }
 
 // lent is one thing on a Desk.

@@ -24,6 +24,7 @@ type office struct {
 	dropped atomic.Int64
 }
 
+func (o *office) Fail(error)    {}
 func (o *office) Go(f func())   { o.wg.Go(f) }
 func (o *office) Dropped(n int) { o.dropped.Add(int64(n)) }
 

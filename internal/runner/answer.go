@@ -91,14 +91,17 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64) {
 		return
 	}
 	o.Returns = &captured
-	reply = run(withAttempt(borrower.Context(), in.Attempt()), f, o)
+	reply = run(withAttempt(borrower.Context(), in.Attempt()), f, &borrower, o)
 	if changed := captured.Changed(); changed != "" {
 		reply = withRemark(clip(changed), reply)
 	}
 }
 
-func run(ctx context.Context, f Function, o codec.Options) [][]byte {
+func run(ctx context.Context, f Function, borrower *lend.Borrower, o codec.Options) [][]byte {
 	result, err := f.Run(ctx)
+	if unsettled := borrower.Settle(ctx); err == nil {
+		err = unsettled
+	}
 	if err != nil {
 		return withError(Failed, err, o)
 	}
