@@ -120,11 +120,14 @@ func program(t *testing.T, name string) string {
 // open opens a pool of processes that is closed after the test.
 func open(t *testing.T, c flame.Config) (*flame.Pool, *recorder) {
 	t.Helper()
-	r := &recorder{Backend: process.New(process.Options{Output: t.Output()})}
+	r := &recorder{Backend: processes(t.Output())}
 	if c.Backend != nil {
 		r.Backend = c.Backend
 	}
 	c.Name, c.Backend = "test", r
+	if n, ok := r.Backend.(backend.Networked); ok {
+		c.Backend = networkedRecorder{r, n}
+	}
 	p, err := flame.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -153,6 +156,16 @@ func (r *recorder) Boot(ctx context.Context, spec backend.Spec) (backend.Instanc
 		r.mu.Unlock()
 	}
 	return i, err
+}
+
+// networkedRecorder is a recorder of a backend whose runners dial.
+type networkedRecorder struct {
+	*recorder
+	networked backend.Networked
+}
+
+func (r networkedRecorder) Address(ctx context.Context) (listen, dial string, err error) {
+	return r.networked.Address(ctx)
 }
 
 func (r *recorder) booted() []backend.Instance {

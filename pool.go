@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/dialback"
 	"github.com/fleetinglambda/flame/internal/image"
 	"github.com/fleetinglambda/flame/internal/pool"
 	"github.com/fleetinglambda/flame/internal/runner"
@@ -23,8 +24,9 @@ type Pool struct {
 	build  string
 	parent string
 	pool   *pool.Pool
-	wg     sync.WaitGroup // deliveries of what functions have logged
-	warned sync.Map       // by warning: those that were given
+	wg     sync.WaitGroup     // deliveries of what functions have logged
+	warned sync.Map           // by warning: those that were given
+	guests *dialback.Listener // of a backend whose runners dial; else nil
 }
 
 // Open opens a pool and boots its Min runners, up to ten at a time, before it returns. It fails with the cause if one
@@ -50,10 +52,24 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, dialled := cfg.Backend.(backend.Networked); dialled {
+		if p.guests, err = dialback.New(cfg.Name); err != nil {
+			return nil, fmt.Errorf("flame: pool %q: %w", cfg.Name, err)
+		}
+	}
 	if p.pool, err = pool.Open(ctx, inner); err != nil {
+		p.finish()
 		return nil, atRim(cfg.Name, err)
 	}
 	return p, nil
+}
+
+// finish waits, when the pool inside is closed, until nothing is left of this one.
+func (p *Pool) finish() {
+	if p.guests != nil {
+		p.guests.Close()
+	}
+	p.wg.Wait()
 }
 
 // settings makes of the Config what the pool inside needs.
@@ -96,14 +112,14 @@ func canBoot() error {
 // leave. If ctx ends first, what still runs is cut off as by Close. When it returns, no runner is left. It
 // may be called twice and together with Close.
 func (p *Pool) Shutdown(ctx context.Context) error {
-	defer p.wg.Wait()
+	defer p.finish()
 	return p.outcome(p.pool.Shutdown(ctx))
 }
 
 // Close closes the pool at once: waiting calls get [ErrPoolClosed], running ones a [RunnerLostError]. When it
 // returns, no runner is left. It may be called twice.
 func (p *Pool) Close() error {
-	defer p.wg.Wait()
+	defer p.finish()
 	return p.outcome(p.pool.Close())
 }
 
@@ -134,28 +150,30 @@ func parentID() string {
 }
 
 // spec says what to boot: this very executable, with our arguments, environment and working directory.
-func (p *Pool) spec(id string) backend.Spec {
+func (p *Pool) spec(ctx context.Context, id string) (backend.Spec, error) {
 	invite := runner.Invite{Parent: p.parent, Pool: p.config.Name, Runner: id, Backend: fmt.Sprintf("%T", p.config.Backend)}
+	if b, dialled := p.config.Backend.(backend.Networked); dialled {
+		listen, dial, err := b.Address(ctx)
+		if err != nil {
+			return backend.Spec{}, fmt.Errorf("find the address that runners dial: %w", err)
+		}
+		if invite.Ticket, err = p.guests.Expect(ctx, id, listen, dial); err != nil {
+			return backend.Spec{}, err
+		}
+	}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, backend.EnvParent+"=") })
 	return backend.Spec{
 		ID: id, Pool: p.config.Name, Parent: p.parent,
 		Path: image.Path, Args: os.Args, Env: append(env, invite.Variable()),
 		Labels: map[string]string{"flame.parent": p.parent, "flame.pool": p.config.Name, "flame.runner": id},
-	}
+	}, nil
 }
 
 // join takes a booted runner in, once it has proved to be the one we booted and of our build.
 func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*session.Session, error) {
-	with, ok := inst.(backend.Connected)
-	if !ok {
-		return nil, errors.New("this backend's runners bring no connection, and dialling back is not there yet")
-	}
-	conn := with.Conn()
-	if file, ok := conn.(*os.File); ok {
-		var err error
-		if conn, err = session.Socket(file); err != nil {
-			return nil, err
-		}
+	conn, err := p.connection(ctx, id, inst)
+	if err != nil {
+		return nil, err
 	}
 	limits := session.DefaultLimits
 	limits.Message = p.config.MessageLimit
@@ -163,6 +181,22 @@ func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*ses
 		Build: p.build, Names: runner.Names(), Message: limits.Message, Silence: limits.Silence,
 		Slots: p.config.slots(), Grace: p.config.KillGrace, Finish: p.config.ShutdownTimeout,
 	}, limits)
+}
+
+// connection returns that to a booted runner: the one it brings, or the one it makes.
+func (p *Pool) connection(ctx context.Context, id string, inst backend.Instance) (io.ReadWriteCloser, error) {
+	with, brings := inst.(backend.Connected)
+	switch {
+	case !brings && p.guests == nil:
+		return nil, fmt.Errorf("the instances of %T bring no connection (backend.Connected), and it does not say what runners dial (backend.Networked)", p.config.Backend)
+	case !brings:
+		return p.guests.Wait(ctx, id, inst.Done())
+	}
+	conn := with.Conn()
+	if file, ok := conn.(*os.File); ok {
+		return session.Socket(file)
+	}
+	return conn, nil
 }
 
 var _ io.Closer = (*Pool)(nil)

@@ -43,7 +43,7 @@ type ParentInfo struct {
 // line on, so that main can skip what only the parent should do: migrations, consumers, listeners.
 func Parent() (ParentInfo, bool) {
 	invite, ok, _ := runner.Invitation()
-	return ParentInfo(invite), ok
+	return ParentInfo{Parent: invite.Parent, Pool: invite.Pool, Runner: invite.Runner, Backend: invite.Backend}, ok
 }
 
 // PerProcess declares something that every process of the program has its own of: a connection pool, a cache, the

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 )
 
@@ -45,6 +46,15 @@ type Connected interface {
 	Instance
 	// Conn is the parent's end of the connection. It belongs to the caller, who closes it.
 	Conn() io.ReadWriteCloser
+}
+
+// Networked is a Backend whose runners dial their parent back, over TLS, from wherever they are. What lets them in is in
+// [EnvParent]: it is good for one runner and once, and to be kept from others until then.
+type Networked interface {
+	Backend
+	// Address says where the parent listens for runners, "host:port", and what they dial to get there. No host or no
+	// port to listen at means any; no port to dial means the one that is listened at. It is asked before each Boot.
+	Address(ctx context.Context) (listen, dial string, err error)
 }
 
 // Teller is an Instance that can tell what its copy of the program wrote to stdout and stderr.
@@ -87,6 +97,14 @@ type Spec struct {
 	// Labels mark the instance where the engine can hold labels.
 	Labels map[string]string
 }
+
+// Format prints the spec without its environment, which has secrets in it, whatever the verb.
+func (s Spec) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "{ID:%s Pool:%s Parent:%s Path:%s Args:%q Env:%d variables Dir:%s}", s.ID, s.Pool, s.Parent, s.Path, s.Args, len(s.Env), s.Dir)
+}
+
+// LogValue logs the same.
+func (s Spec) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 
 // ExitError says how an instance ended.
 type ExitError struct {

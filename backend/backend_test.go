@@ -3,11 +3,25 @@ package backend_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/fleetinglambda/flame/backend"
 )
+
+func TestT05_ASpecDoesNotPrintItsEnvironment(t *testing.T) {
+	spec := backend.Spec{ID: "r-1", Path: "/bin/app", Env: []string{"TOKEN=hunter2"}}
+	var logged strings.Builder
+	log := slog.New(slog.NewJSONHandler(&logged, nil))
+	log.Info("boot", "spec", spec)
+	for _, text := range []string{fmt.Sprint(spec), fmt.Sprintf("%+v", &spec), fmt.Sprintf("%#v", spec), fmt.Sprintf("%q", []backend.Spec{spec}), logged.String()} {
+		if strings.Contains(text, "hunter2") || !strings.Contains(text, "r-1") {
+			t.Error(text)
+		}
+	}
+}
 
 func TestN14_AnEndIsToldInWords(t *testing.T) {
 	for want, end := range map[string]*backend.ExitError{

@@ -95,11 +95,25 @@ type localRecorder struct{ *recorder }
 // Local states what the recorded backend states.
 func (localRecorder) Local() {}
 
+// networkedRecorder is a recorder of a backend.Networked.
+type networkedRecorder struct {
+	*recorder
+	networked backend.Networked
+}
+
+// Address returns what the recorded backend returns.
+func (r networkedRecorder) Address(ctx context.Context) (listen, dial string, err error) {
+	return r.networked.Address(ctx)
+}
+
 // open opens a pool on the backend; it is closed after the check.
 func (s *suite) open(c flame.Config) (*flame.Pool, error) {
 	c.Name, c.Backend = "backendtest", s.backend
 	if s.local {
 		c.Backend = localRecorder{s.backend}
+	}
+	if n, ok := s.backend.Backend.(backend.Networked); ok {
+		c.Backend = networkedRecorder{s.backend, n}
 	}
 	p, err := flame.Open(s.ctx, c)
 	if err == nil {

@@ -11,18 +11,19 @@ const module = "github.com/fleetinglambda/flame"
 var arrows = map[string][]string{
 	".": {
 		"backend", "backend/process",
-		"internal/codec", "internal/image", "internal/lend", "internal/pool", "internal/runner", "internal/session",
+		"internal/codec", "internal/dialback", "internal/image", "internal/lend", "internal/pool", "internal/runner", "internal/session",
 	},
 	"backend":             {},
 	"backend/backendtest": {".", "backend"},
 	"backend/inproc":      {"backend", "internal/runner"},
 	"backend/process":     {"backend"},
 	"internal/codec":      {"internal/image"},
+	"internal/dialback":   {},
 	"internal/house":      {},
 	"internal/lend":       {"internal/codec", "internal/image"},
 	"internal/image":      {},
 	"internal/pool":       {"backend", "internal/session"},
-	"internal/runner":     {"backend", "backend/process", "internal/codec", "internal/image", "internal/lend", "internal/session"},
+	"internal/runner":     {"backend", "backend/process", "internal/codec", "internal/dialback", "internal/image", "internal/lend", "internal/session"},
 	"internal/session":    {"internal/wire"},
 	"internal/wire":       {},
 }

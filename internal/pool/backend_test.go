@@ -191,7 +191,7 @@ func (c *cloud) config() Config {
 	return Config{
 		Name: "p", Backend: c, Max: 10, MaxConcurrency: 1, Seed: 1,
 		BootTimeout: 30 * time.Second, ShutdownTimeout: 30 * time.Second, IdleShutdownAfter: -1,
-		Spec: func(id string) backend.Spec { return backend.Spec{ID: id} },
+		Spec: func(_ context.Context, id string) (backend.Spec, error) { return backend.Spec{ID: id}, nil },
 		Join: func(ctx context.Context, id string, inst backend.Instance) (*session.Session, error) {
 			s, err := session.Accept(ctx, inst.(backend.Connected).Conn(), id,
 				session.Welcome{Build: "b", Message: 1 << 20, Silence: time.Minute}, session.DefaultLimits)

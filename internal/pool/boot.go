@@ -92,7 +92,11 @@ func (p *Pool) boot(l *live) *BootError {
 	ctx, stop := p.during(ctx, l.leave)
 	defer stop()
 	fail := &BootError{Runner: l.runner.id}
-	if l.inst, fail.Err = p.config.Backend.Boot(ctx, p.config.Spec(l.runner.id)); fail.Err != nil {
+	spec, err := p.config.Spec(ctx, l.runner.id)
+	if err == nil {
+		l.inst, err = p.config.Backend.Boot(ctx, spec)
+	}
+	if fail.Err = err; err != nil {
 		return fail
 	}
 	if l.session, fail.Err = p.config.Join(ctx, l.runner.id, l.inst); fail.Err == nil {

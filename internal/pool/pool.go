@@ -36,8 +36,8 @@ type Config struct {
 	MaxQueueBytes  int64 // their bytes, by Call.Size; a larger call waits if no bytes do
 	BootsPerMinute int   // of runners that serve nobody; 0: 60 and Max
 
-	// Spec says what to boot as the runner with this id.
-	Spec func(id string) backend.Spec
+	// Spec says what to boot as the runner with this id. ctx ends with its boot.
+	Spec func(ctx context.Context, id string) (backend.Spec, error)
 	// Join connects to what was booted and shakes hands. ctx ends with BootTimeout.
 	Join func(ctx context.Context, id string, inst backend.Instance) (*session.Session, error)
 	// IdleCheck, if not nil, asks a runner without calls whether it may leave. An error is logged and means that it may.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -13,21 +14,34 @@ import (
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/dialback"
+	"github.com/fleetinglambda/flame/internal/image"
 	"github.com/fleetinglambda/flame/internal/session"
 )
 
 // Invite is what a parent tells a runner in the environment variable backend.EnvParent.
 type Invite struct {
-	Parent  string `json:"parent"`
-	Pool    string `json:"pool"`
-	Runner  string `json:"runner"`
-	Backend string `json:"backend"`
+	Parent  string           `json:"parent"`
+	Pool    string           `json:"pool"`
+	Runner  string           `json:"runner"`
+	Backend string           `json:"backend"`
+	Ticket  *dialback.Ticket `json:"-"` // for a runner that dials; nil: it has inherited its connection
+}
+
+// written is an Invite as it travels.
+type written struct {
+	Invite
+	Ticket json.RawMessage `json:"ticket,omitempty"`
 }
 
 // Variable returns the environment entry that carries the invite.
 func (i Invite) Variable() string {
-	text, err := json.Marshal(i)
-	if err != nil { // four strings always can
+	w := written{Invite: i}
+	if i.Ticket != nil {
+		w.Ticket = i.Ticket.Written()
+	}
+	text, err := json.Marshal(w)
+	if err != nil { // strings always can
 		panic(err)
 	}
 	return backend.EnvParent + "=" + string(text)
@@ -46,11 +60,20 @@ var Invited = sync.OnceValues(func() (Invite, error) {
 		fmt.Fprintf(os.Stderr, "flame: %s is ignored: %v\n", backend.EnvParent, err)
 		return i, errNotInvited
 	}
-	if err := json.Unmarshal([]byte(text), &i); err != nil || i.Runner == "" {
+	return readInvite(text)
+})
+
+func readInvite(text string) (i Invite, err error) {
+	var w written
+	err = json.Unmarshal([]byte(text), &w)
+	if i = w.Invite; err == nil && w.Ticket != nil {
+		i.Ticket, err = dialback.Read(w.Ticket)
+	}
+	if err != nil || i.Runner == "" {
 		return i, fmt.Errorf("%s is not an invite from a flame parent", backend.EnvParent)
 	}
 	return i, nil
-})
+}
 
 // errNotInvited means that this process is not a runner.
 var errNotInvited = errors.New("not a runner")
@@ -81,15 +104,11 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	parent := os.Getppid()
 	debug.SetMaxStack(maxStack)
 	offer("self", runnerScore)
-	conn, err := inherited()
-	if err != nil {
-		return complain(err)
-	}
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
 	ctx, release := signal.NotifyContext(ctx, syscall.SIGTERM) // what has not joined has nothing to finish
-	j, err := join(ctx, conn, i.Runner, func(build string, w session.Welcome) (*slots, error) { return newSlots(ctx, i, build, w) })
+	j, err := i.accept(ctx)
 	release()
 	cancel()
 	if err != nil {
@@ -116,6 +135,27 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 		endGroup(parent)
 	}
 	return 0
+}
+
+// accept connects to the parent and joins it.
+func (i Invite) accept(ctx context.Context) (*Joined, error) {
+	conn, err := i.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return join(ctx, conn, i.Runner, func(build string, w session.Welcome) (*slots, error) { return newSlots(ctx, i, build, w) })
+}
+
+// connect returns the connection that this process was born with, or dials the parent.
+func (i Invite) connect(ctx context.Context) (io.ReadWriteCloser, error) {
+	if i.Ticket == nil {
+		return inherited()
+	}
+	im, err := image.Self()
+	if err != nil {
+		return nil, err
+	}
+	return dialback.Dial(ctx, i.Ticket, dialback.Claims{Runner: i.Runner, Pool: i.Pool, Build: im.Build()})
 }
 
 // obey has the runner leave when it gets SIGTERM. The second one ends it as if it had never been caught.

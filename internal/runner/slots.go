@@ -47,6 +47,7 @@ var errOver = errors.New("the runner has left")
 // newSlots returns as many slots as the welcome says, one of them with a process, so that it is known that more
 // can come up.
 func newSlots(ctx context.Context, i Invite, build string, w session.Welcome) (*slots, error) {
+	i.Ticket = nil // copies inherit their connections
 	s := &slots{
 		backend: process.New(process.Options{Output: os.Stderr}),
 		spec: backend.Spec{
