@@ -26,6 +26,7 @@ type Pool struct {
 	pool   *pool.Pool
 	wg     sync.WaitGroup     // deliveries of what functions have logged
 	warned sync.Map           // by warning: those that were given
+	end    func()             // of what lookAfter has begun
 	guests *dialback.Listener // of a backend whose runners dial; else nil
 }
 
@@ -61,11 +62,24 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		p.finish()
 		return nil, atRim(cfg.Name, err)
 	}
+	p.lookAfter()
 	return p, nil
+}
+
+// lookAfter begins what goes on beside calls, until finish.
+func (p *Pool) lookAfter() {
+	var ctx context.Context
+	ctx, p.end = context.WithCancel(context.Background())
+	if b, ok := p.config.Backend.(backend.Reaper); ok {
+		p.wg.Go(func() { p.reap(ctx, b) })
+	}
 }
 
 // finish waits, when the pool inside is closed, until nothing is left of this one.
 func (p *Pool) finish() {
+	if p.end != nil {
+		p.end()
+	}
 	if p.guests != nil {
 		p.guests.Close()
 	}

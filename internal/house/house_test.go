@@ -158,6 +158,9 @@ func (s *source) isProduct() bool { return !s.isTest() && moduleOf(s.path) == ".
 
 // moduleOf returns the folder of the module that a file belongs to.
 func moduleOf(p string) string {
+	if p == "backend/docker" || strings.HasPrefix(p, "backend/docker/") {
+		return "backend/docker"
+	}
 	first, _, _ := strings.Cut(p, "/")
 	if slices.Contains([]string{"bench", "e2e", "examples"}, first) {
 		return first

@@ -1,0 +1,60 @@
+package flame_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fleetinglambda/flame"
+	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/backend/inproc"
+)
+
+// graveyard is a backend that has something to reap now and then.
+type graveyard struct {
+	backend.Local
+	mu    sync.Mutex
+	asked int
+}
+
+func (g *graveyard) Reap(ctx context.Context, dryRun bool) ([]string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch g.asked++; {
+	case dryRun:
+		return nil, errors.New("a pool does not ask for a dry run")
+	case g.asked == 2:
+		return []string{"left-1", "left-2"}, nil
+	case g.asked == 3:
+		return nil, errors.New("the engine is down")
+	}
+	return nil, nil
+}
+
+func TestB11_APoolHasWhatDeadParentsLeftRemovedNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		g := &graveyard{Local: inproc.New().(backend.Local)}
+		p, err := flame.Open(t.Context(), flame.Config{Name: "reap", Backend: g, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if g.asked != 1 {
+			t.Errorf("asked %d times when it was opened", g.asked)
+		}
+		<-time.After(21 * time.Minute)
+		p.Close()
+		if g.asked != 3 {
+			t.Errorf("asked %d times in 21 minutes", g.asked)
+		}
+		if !strings.Contains(log.String(), "left-1 left-2") || !strings.Contains(log.String(), "the engine is down") {
+			t.Error(log.String())
+		}
+	})
+}
