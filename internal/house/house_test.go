@@ -158,8 +158,10 @@ func (s *source) isProduct() bool { return !s.isTest() && moduleOf(s.path) == ".
 
 // moduleOf returns the folder of the module that a file belongs to.
 func moduleOf(p string) string {
-	if p == "backend/docker" || strings.HasPrefix(p, "backend/docker/") {
-		return "backend/docker"
+	for _, m := range []string{"backend/docker", "backend/fly"} {
+		if p == m || strings.HasPrefix(p, m+"/") {
+			return m
+		}
 	}
 	first, _, _ := strings.Cut(p, "/")
 	if slices.Contains([]string{"bench", "e2e", "examples"}, first) {
