@@ -6,7 +6,7 @@ import (
 )
 
 // Some things stay where they are and are used from the other side, through something that stands in for them: a
-// context, a logger, a reader. The type of a variable decides, not what is in it. What a stand-in is and does, the
+// context, a logger, a reader or writer. The type of a variable decides, not what is in it. What a stand-in is and does, the
 // codec does not know: a Lender keeps the original and a Borrower makes the stand-in.
 
 // Lender keeps on this side what a message lends to the other.
@@ -37,7 +37,7 @@ const (
 func isLent(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Interface:
-		return t == contextType || isReader(t)
+		return t == contextType || t.NumMethod() > 0 && streamType.Implements(t)
 	case reflect.Pointer:
 		switch t.Elem().PkgPath() + "." + t.Elem().Name() {
 		case "log/slog.Logger", "log.Logger":

@@ -107,6 +107,12 @@ var (
 
 	contextType    = reflect.TypeFor[context.Context]()
 	readCloserType = reflect.TypeFor[io.ReadCloser]()
+	streamType     = reflect.TypeFor[interface { // all that something lent may be asked for
+		io.ReadWriteSeeker
+		io.ReaderAt
+		io.WriterAt
+		io.Closer
+	}]()
 )
 
 // planOf returns the plan for a type.

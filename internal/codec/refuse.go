@@ -22,8 +22,8 @@ const (
 	wayTimer   = "timers run in one process: make it inside the function"
 	wayTest    = "tests run in one process: use what it knows outside the function, or return an error"
 	wayLogger  = "a logger" + whyNotYet + "declare it: flame.PerProcess(\"log\", logger)"
-	wayStream  = "of what package io has only readers cross yet: hold it as an io.Reader or io.ReadCloser, or return what is to be written"
-	wayFile    = "a file is open in this process only: open it inside the function, or hold it as a reader: in := struct{ io.Reader }{file}"
+	wayStream  = "only Read, Write, Seek, Close, ReadAt and WriteAt of a stream can be called from a runner: hold it as an io.Reader, io.Writer or the like"
+	wayFile    = "a file is open in this process only: open it inside the function, or hold it as an io.Reader, io.Writer or the like: in := struct{ io.Reader }{file}"
 	wayShared  = whyLock + ": lock, wait and count where the function returns"
 	wayPool    = "a pool belongs to its parent: return what is to be called next, or open one inside the function"
 	wayContext = "a context belongs to this process: use the ctx that the function receives"
@@ -50,7 +50,7 @@ var refusedTypes = map[string]string{
 	"net.TCPListener":                      "a listener is open in this process only: listen inside the function",
 	"net.UnixListener":                     "a listener is open in this process only: listen inside the function",
 	"github.com/fleetinglambda/flame.Pool": wayPool,
-	"net/http.ResponseWriter":              "an http.ResponseWriter" + whyNotYet + "return what is to be written",
+	"net/http.ResponseWriter":              "an http.ResponseWriter answers in this process: hold it as an io.Writer: out := struct{ io.Writer }{w}",
 	"net/http.Client":                      "a client's connections belong to this process: make one inside the function, or PerProcess",
 	"testing.T":                            wayTest,
 	"testing.B":                            wayTest,

@@ -41,7 +41,7 @@ func TestRefused_withPathAndWayOut(t *testing.T) {
 	}{
 		{new(chan int), "chan int", "capture and return a slice"},
 		{new(struct{ done <-chan struct{} }), ".done (<-chan struct {})", "cannot cross yet"},
-		{new([1]io.WriterAt), "[0] (io.WriterAt)", "hold it as an io.Reader"},
+		{new([1]io.WriterTo), "[0] (io.WriterTo)", "hold it as an io.Reader"},
 		{&file, "*os.File", "open it inside the function"},
 		{new(net.Conn), "net.Conn", "dial inside the function"},
 		{ptr(any(&net.TCPConn{})), "net.conn", "dial inside the function"},
@@ -64,7 +64,7 @@ func TestRefused_withPathAndWayOut(t *testing.T) {
 		{new(context.CancelFunc), "context.CancelFunc", "cancel the ctx"},
 		{ptr(time.NewTimer(time.Hour)), "time.Timer", "inside the function"},
 		{ptr(t), "testing.T", "outside the function"},
-		{new(http.ResponseWriter), "http.ResponseWriter", "return what is to be written"},
+		{new(http.ResponseWriter), "http.ResponseWriter", "struct{ io.Writer }{w}"},
 		{ptr(reflect.ValueOf(1)), "reflect.Value", "the value itself"},
 		{ptr(any(reflect.New(reflect.StructOf([]reflect.StructField{{Name: "A", Type: reflect.TypeFor[*int]()}})).Interface())), "struct { A *int }", "made at run time"},
 	} {

@@ -11,6 +11,7 @@ import (
 	"log"
 	"log/slog"
 	"math/big"
+	"mime/multipart"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -188,6 +189,15 @@ func (r *rows) lent() {
 	body := struct{ io.ReadCloser }{io.NopCloser(in)}
 	request, _ := http.NewRequest(http.MethodPost, "http://localhost/", in)
 	readers := map[string]io.Reader{"r": in}
+	out := struct{ io.Writer }{new(bytes.Buffer)}
+	file := struct{ multipart.File }{}
+	both := struct{ io.ReadWriteSeeker }{}
+	own := struct {
+		target interface {
+			io.WriterAt
+			Close() error
+		}
+	}{}
 	// crosses
 	r.add(func() any { return ctx.Err() })
 	// crosses
@@ -202,6 +212,14 @@ func (r *rows) lent() {
 	r.add(func() any { return request.Method })
 	// crosses
 	r.add(func() any { return len(readers) })
+	// crosses
+	r.add(func() any { n, _ := io.WriteString(out, "w"); return n })
+	// crosses
+	r.add(func() any { return file.File == nil })
+	// crosses
+	r.add(func() any { return both.ReadWriteSeeker == nil })
+	// crosses
+	r.add(func() any { return own })
 }
 
 func hold[T any](v T) func() any { return func() any { return v } }

@@ -1,6 +1,7 @@
 package cross
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"database/sql"
@@ -107,7 +108,7 @@ func (r *rows) handles() {
 	var t *testing.T
 	conf := &tls.Config{}
 	root := new(os.Root)
-	// refused: captured *os.File: a file is open in this process only: open it inside the function, or hold it as a reader: in := struct{ io.Reader }{file}
+	// refused: captured *os.File: a file is open in this process only: open it inside the function, or hold it as an io.Reader, io.Writer or the like: in := struct{ io.Reader }{file}
 	r.add(func() any { return file.Name() })
 	// refused: captured *os.Process: it belongs to this process: open it inside the function
 	r.add(func() any { return process.Pid })
@@ -133,7 +134,7 @@ func (r *rows) handles() {
 	r.add(func() any { return ticker })
 	// refused: captured *testing.T: tests run in one process: use what it knows outside the function, or return an error
 	r.add(func() any { t.Log("here"); return nil })
-	// refused: captured *tls.Config → .KeyLogWriter (io.Writer): of what package io has only readers cross yet: hold it as an io.Reader or io.ReadCloser, or return what is to be written
+	// refused: captured *tls.Config → .mutex (sync.RWMutex): it has a sync.RWMutex, so goroutines of this process share it: if every process has its own, declare that in main: flame.PerProcess("config", c)
 	r.add(func() any { return conf })
 	// refused: captured *os.Root: it belongs to this process: open it inside the function
 	r.add(func() any { return root.Name() })
@@ -141,9 +142,9 @@ func (r *rows) handles() {
 
 func (r *rows) streams() {
 	both, send, receive := make(chan int), make(chan<- string, 1), make(<-chan error)
-	out := struct{ io.Writer }{io.Discard}
-	file := struct{ io.ReadWriteCloser }{}
-	var seeker io.ReadSeeker
+	from := struct{ io.ReaderFrom }{&bytes.Buffer{}}
+	runes := struct{ io.RuneScanner }{&bytes.Buffer{}}
+	var text io.StringWriter
 	var w http.ResponseWriter
 	_, cancel := context.WithCancel(context.Background())
 	_, cause := context.WithCancelCause(context.Background())
@@ -153,13 +154,13 @@ func (r *rows) streams() {
 	r.add(func() any { send <- "x"; return nil })
 	// refused: captured <-chan error: a channel cannot cross yet: collect the values, capture and return a slice
 	r.add(func() any { return <-receive })
-	// refused: captured io.Writer: of what package io has only readers cross yet: hold it as an io.Reader or io.ReadCloser, or return what is to be written
-	r.add(func() any { return out })
-	// refused: captured io.ReadWriteCloser: of what package io has only readers cross yet: hold it as an io.Reader or io.ReadCloser, or return what is to be written
-	r.add(func() any { return file })
-	// refused: captured io.ReadSeeker: of what package io has only readers cross yet: hold it as an io.Reader or io.ReadCloser, or return what is to be written
-	r.add(func() any { return seeker })
-	// refused: captured http.ResponseWriter: an http.ResponseWriter cannot cross yet: return what is to be written
+	// refused: captured io.ReaderFrom: only Read, Write, Seek, Close, ReadAt and WriteAt of a stream can be called from a runner: hold it as an io.Reader, io.Writer or the like
+	r.add(func() any { return from })
+	// refused: captured io.RuneScanner: only Read, Write, Seek, Close, ReadAt and WriteAt of a stream can be called from a runner: hold it as an io.Reader, io.Writer or the like
+	r.add(func() any { return runes })
+	// refused: captured io.StringWriter: only Read, Write, Seek, Close, ReadAt and WriteAt of a stream can be called from a runner: hold it as an io.Reader, io.Writer or the like
+	r.add(func() any { return text })
+	// refused: captured http.ResponseWriter: an http.ResponseWriter answers in this process: hold it as an io.Writer: out := struct{ io.Writer }{w}
 	r.add(func() any { return w })
 	// refused: captured context.CancelFunc: it ends a context of this process: cancel the ctx given to the call
 	r.add(func() any { cancel(); return nil })
