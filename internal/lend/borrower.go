@@ -77,34 +77,24 @@ func (b *Borrower) standIn(number uint64, k kind, details []byte) (t borrowed, e
 		t.value, err = b.logger(number, details)
 	case aLineLogger:
 		t.value, err = b.lineLogger(number, details)
-	case aReader:
-		t = b.reader(number)
+	case aStream:
+		t, err = b.stream(number, details)
 	default:
 		err = fmt.Errorf("%w: a thing of kind %d", errNote, k)
 	}
 	return t, err
 }
 
-// reader stands in for a reader of the parent. It ends with the call's context, too, so that a cancelled function does
-// not wait for the parent.
-func (b *Borrower) reader(number uint64) borrowed {
-	r := newBorrowedReader(b.Link, number)
-	ctx := b.Link.Context()
-	stop := context.AfterFunc(ctx, func() { r.end(context.Cause(ctx)) })
-	return borrowed{value: r, heed: r.heed, end: func() {
-		stop()
-		r.end(errOver)
-	}}
-}
-
-// shaped returns what stands in with no more methods than a variable of type as asks for, where that matters.
+// shaped returns what stands in with the methods that a variable of type as asks for, and no more, where that matters.
 func (t borrowed) shaped(as reflect.Type) any {
-	if r, ok := t.value.(*borrowedReader); ok {
-		if _, closes := as.MethodByName("Close"); !closes {
-			return onlyReader{r}
-		}
+	s, ok := t.value.(*borrowedStream)
+	if !ok {
+		return t.value
 	}
-	return t.value
+	if make := shaped[shapeOf(as)]; make != nil {
+		return make(s)
+	}
+	return nil // as is no stream
 }
 
 // Context is what the function is run with: the call's own context.

@@ -248,3 +248,19 @@ func (s *source) Err() error {
 	defer s.mu.Unlock()
 	return s.err
 }
+
+// packResult is packError for an error that may be nil.
+func packResult(err error) []byte {
+	if err == nil {
+		return nil
+	}
+	return packError(err)
+}
+
+// unpackResult is the inverse of packResult.
+func unpackResult(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return unpackError(b)
+}

@@ -20,16 +20,16 @@ type Desk struct {
 	// Again says that the function may run more than once.
 	Again bool
 
-	reading sync.WaitGroup // what reads from lent readers; a Read that blocks nobody can end, so nobody waits for this
+	using sync.WaitGroup // what uses lent streams; a method that waits nobody can end, so nobody waits for this
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	things  []lent
 	send    func(note []byte) // to the runner; nil until the call was sent
-	notes   [][]byte          // to be sent
+	notes   []outgoing        // to be sent
 	telling bool              // somebody sends them
-	ends    [][]byte          // those about contexts that have ended
+	ends    []outgoing        // those about contexts that have ended
 	over    bool
-	readers []*lentReader
+	streams []*stream
 	log     deliveries
 }
 
@@ -47,6 +47,13 @@ type lent struct {
 	ref    []byte
 	heed   func(o op, payload []byte) // what the runner notes about it; must not block
 	forget func()                     // the call is over
+	stream *stream                    // the same, if it is one
+}
+
+// outgoing is a note that is to be sent.
+type outgoing struct {
+	note   []byte
+	buffer *buffer // that holds it and is free then; nil if none does
 }
 
 // Lend is for the codec: v stays here, and Borrow on the other side gets what is returned.
@@ -59,6 +66,9 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 	for _, t := range d.things {
 		if t.kind == k && same(t.value, v) {
 			d.mu.Unlock()
+			if t.stream != nil {
+				t.stream.allow(as)
+			}
 			return t.ref, nil
 		}
 	}
@@ -74,11 +84,11 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 		d.lendLogger(&t)
 	case aLineLogger:
 		d.lendLineLogger(&t)
-	case aReader:
+	case aStream:
 		if d.Again {
-			return nil, errReadOnce
+			return nil, errOnce
 		}
-		d.lendReader(&t, number)
+		d.lendStream(&t, number, as)
 	default:
 		return nil, fmt.Errorf("a %T is nothing that can be lent", v)
 	}
@@ -88,7 +98,7 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 	return t.ref, nil
 }
 
-var errReadOnce = errors.New("a reader can be read once, and with Retry the function may run again: open it inside the function, or leave Retry out")
+var errOnce = errors.New("it can be read or written once, and with Retry the function may run again: open it inside the function, or leave Retry out")
 
 // same says whether two values are one thing.
 func same(a, b any) bool {
@@ -113,16 +123,23 @@ func (d *Desk) Bind(send func(note []byte)) {
 // tell sends a note, now or when there is a runner to tell.
 func (d *Desk) tell(n []byte) {
 	d.mu.Lock()
-	d.notes = append(d.notes, n)
+	d.notes = append(d.notes, outgoing{note: n})
+	d.tellLocked()
+}
+
+// tellBuffer sends the note of n bytes that is in a buffer.
+func (d *Desk) tellBuffer(b *buffer, n int) {
+	d.mu.Lock()
+	d.notes = append(d.notes, outgoing{b[:n], b})
 	d.tellLocked()
 }
 
 // tellEnd tells of a context's end, which every runner has to know that the call is sent to.
 func (d *Desk) tellEnd(n []byte) {
 	d.mu.Lock()
-	d.ends = append(d.ends, n)
+	d.ends = append(d.ends, outgoing{note: n})
 	if d.send != nil {
-		d.notes = append(d.notes, n)
+		d.notes = append(d.notes, outgoing{note: n})
 	}
 	d.tellLocked()
 }
@@ -139,7 +156,8 @@ func (d *Desk) tellLocked() {
 		d.notes = nil
 		d.mu.Unlock()
 		for _, n := range notes {
-			send(n)
+			send(n.note)
+			n.buffer.free()
 		}
 		d.mu.Lock()
 	}
@@ -175,30 +193,33 @@ func (d *Desk) Close() {
 	}
 }
 
-// readTime is how long Wait waits for a Read that the call has left behind.
-const readTime = 100 * time.Millisecond
+// useTime is how long Wait waits for a method of a stream that the call has left behind.
+const useTime = 100 * time.Millisecond
 
-// Wait waits, after Close, until what was logged is delivered, and as good as always until nothing reads from
-// what was lent. ctx bounds it.
+// Wait waits, after Close, until what was logged is delivered, and as good as always until nothing uses what was lent.
+// ctx bounds it, except for what can seek: that is where the function has read to when Wait returns.
 func (d *Desk) Wait(ctx context.Context) {
 	d.log.wait(ctx)
 	var patience <-chan time.Time
-	for _, r := range d.readers {
-		gone := r.reads()
-		if gone == nil {
+	for _, s := range d.streams {
+		idle := s.inUse()
+		if idle == nil {
 			continue
 		}
 		if patience == nil {
-			timer := time.NewTimer(readTime)
+			timer := time.NewTimer(useTime)
 			defer timer.Stop()
 			patience = timer.C
 		}
+		over := ctx.Done()
+		if s.seeks {
+			over = nil
+		}
 		select {
-		case <-gone:
+		case <-idle:
 		case <-patience:
 			return
-		case <-ctx.Done():
-			return
+		case <-over:
 		}
 	}
 }

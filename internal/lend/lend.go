@@ -1,5 +1,5 @@
-// Package lend is about what a function uses while it runs elsewhere, though it stays where it is: contexts, loggers
-// and readers of the parent. The parent keeps them on a [Desk], one for each call; on the runner a [Borrower] makes
+// Package lend is about what a function uses while it runs elsewhere, though it stays where it is: contexts, loggers,
+// readers, writers and files of the parent. The parent keeps them on a [Desk], one for each call; on the runner a [Borrower] makes
 // what stands in for them. The two tell each other what happens in notes, which a session carries in order.
 package lend
 
@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"log"
 	"log/slog"
 	"reflect"
@@ -20,26 +19,34 @@ const (
 	aContext kind = iota + 1
 	aLogger
 	aLineLogger
-	aReader
+	aStream
 )
 
 // op says what a note is about. What follows it is described where it is written.
 type op byte
 
 const (
-	ended   op = iota + 1 // parent → runner: a context is over; its cause
-	logged                // runner → parent: a record or a line
-	asked                 // runner → parent: a reader may send so many bytes more
-	read                  // parent → runner: bytes of a reader
-	failed                // parent → runner: a reader has no more; its error
-	toClose               // runner → parent: a reader is to be closed
-	closed                // parent → runner: it is; its error
+	ended     op = iota + 1 // parent → runner: a context is over; its cause
+	logged                  // runner → parent: a record or a line
+	asked                   // runner → parent: epoch, and how much the function has read in all: a stream may be read on
+	back                    // runner → parent: how much it has read in all: it reads on from there
+	read                    // parent → runner: epoch, bytes of a stream
+	failed                  // parent → runner: epoch, the last bytes with their number, the error that a Read returned
+	write                   // runner → parent: epoch, bytes for a stream
+	wrote                   // parent → runner: what so many of them cost
+	unwritten               // parent → runner: the error that a Write returned
+	request                 // runner → parent: verb, id, epoch, and what else the verb needs
+	answered                // parent → runner: id, a number, bytes with their number, the error if there is one
 )
 
 // note makes a note about the thing with a number.
 func note(number uint64, o op, payload ...byte) []byte {
-	b := binary.AppendUvarint(make([]byte, 0, 10+len(payload)), number)
-	return append(append(b, byte(o)), payload...)
+	return append(appendNote(make([]byte, 0, 11+len(payload)), number, o), payload...)
+}
+
+// appendNote begins a note.
+func appendNote(b []byte, number uint64, o op) []byte {
+	return append(binary.AppendUvarint(b, number), byte(o))
 }
 
 var errNote = errors.New("a note about something lent cannot be read")
@@ -57,16 +64,17 @@ var contextType = reflect.TypeFor[context.Context]()
 
 // kindOf says as what a variable's value is lent.
 func kindOf(v any, as reflect.Type) kind {
-	if as == contextType {
+	switch {
+	case as == contextType:
 		return aContext
+	case as.Kind() == reflect.Interface:
+		return aStream
 	}
 	switch v.(type) {
 	case *slog.Logger:
 		return aLogger
 	case *log.Logger:
 		return aLineLogger
-	case io.Reader:
-		return aReader
 	}
 	return 0
 }

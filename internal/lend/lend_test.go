@@ -272,7 +272,7 @@ func TestCloseEndsAReadersWait(t *testing.T) {
 		d.Close()
 		start := time.Now()
 		d.Wait(t.Context())
-		if took := time.Since(start); took != readTime {
+		if took := time.Since(start); took != useTime {
 			t.Errorf("Wait took %v though the reader blocks", took)
 		}
 		blocked.Close()
@@ -281,7 +281,7 @@ func TestCloseEndsAReadersWait(t *testing.T) {
 
 // FuzzNoted: what a runner notes may be any bytes.
 func FuzzNoted(f *testing.F) {
-	for o := ended; o <= closed; o++ {
+	for o := ended; o <= answered; o++ {
 		f.Add(note(0, o), note(uint64(o)%4, o, 1, 2, 3))
 	}
 	f.Add([]byte{0xff, 0xff}, []byte{})
