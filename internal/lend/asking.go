@@ -37,10 +37,10 @@ type reply struct {
 
 // packAnswer makes the note of a reply. Bytes that have no room beside an error are left out.
 func packAnswer(number, id uint64, r reply) []byte {
-	if most := room - len(r.err); len(r.data) > most {
+	if most := maxNote - noteHead - len(r.err); len(r.data) > most {
 		r.data, r.number = r.data[:most], int64(most)
 	}
-	n := make([]byte, 0, 64+len(r.data)+len(r.err))
+	n := make([]byte, 0, noteHead+len(r.data)+len(r.err))
 	n = binary.AppendUvarint(appendNote(n, number, answered), id)
 	n = binary.AppendVarint(n, r.number)
 	n = binary.AppendUvarint(n, uint64(len(r.data)))

@@ -236,7 +236,8 @@ func (s *borrowedStream) endingLocked() error {
 
 // stopReadingLocked has the parent be where the function is, not where it has read ahead.
 func (s *borrowedStream) stopReadingLocked() {
-	if s.seeks && s.begun {
+	if s.seeks && (s.begun || s.told != s.consumed) {
+		s.told = s.consumed
 		s.tellLocked(back, s.consumed)
 		s.dropLocked()
 		s.changed.Broadcast() // who waits in read asks again

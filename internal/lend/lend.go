@@ -39,6 +39,9 @@ const (
 	answered                // parent → runner: id, a number, bytes with their number, the error if there is one
 )
 
+// noteHead is at least what a note has besides bytes of a stream and an error.
+const noteHead = 64
+
 // note makes a note about the thing with a number.
 func note(number uint64, o op, payload ...byte) []byte {
 	return append(appendNote(make([]byte, 0, 11+len(payload)), number, o), payload...)

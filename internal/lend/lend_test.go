@@ -22,11 +22,20 @@ import (
 type office struct {
 	wg      sync.WaitGroup
 	dropped atomic.Int64
+	failure atomic.Pointer[error]
 }
 
-func (o *office) Fail(error)    {}
-func (o *office) Go(f func())   { o.wg.Go(f) }
-func (o *office) Dropped(n int) { o.dropped.Add(int64(n)) }
+func (o *office) Fail(err error) { o.failure.CompareAndSwap(nil, &err) }
+func (o *office) Go(f func())    { o.wg.Go(f) }
+func (o *office) Dropped(n int)  { o.dropped.Add(int64(n)) }
+
+// failed is why the call was ended.
+func (o *office) failed() error {
+	if err := o.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // wire joins a desk and a borrower as a session does.
 type wire struct {

@@ -39,7 +39,7 @@ func (s *stream) read(epoch uint64, n int) {
 // last is the note of a Read with an error, and the bytes that came with it.
 func (s *stream) last(epoch uint64, data []byte, err error) []byte {
 	text := packError(err)
-	if len(data)+len(text) > room {
+	if len(data)+len(text) > maxNote-noteHead {
 		s.desk.tell(note(s.number, read, append(binary.AppendUvarint(nil, epoch), data...)...))
 		data = nil
 	}

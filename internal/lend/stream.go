@@ -13,8 +13,8 @@ const (
 	window = 256 << 10
 	// maxNote is the size of the largest note.
 	maxNote = 64<<10 - 12
-	// room is how much of a stream fits a note beside what the note says of it.
-	room = maxNote - 64
+	// room is how much of a stream a note brings. It leaves some for an error.
+	room = 60 << 10
 	// writeCost is what each Write counts besides its bytes, so that many small ones are bounded, too.
 	writeCost = 64
 	// maxRequests is how many requests about one stream may be unanswered.
