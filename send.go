@@ -32,9 +32,12 @@ func (p *Pool) do(ctx context.Context, f sendable, result any, opts []Option) er
 	}
 	err := p.pool.Do(ctx, &c.call)
 	c.desk.Close()
-	if err == nil {
-		c.desk.Wait(ctx)
+	if err != nil { // the caller has waited long enough
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = ended
 	}
+	c.desk.Wait(ctx)
 	return p.read(&c.call, err, result)
 }
 
