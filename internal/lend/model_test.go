@@ -54,8 +54,8 @@ func (m *memory) writeLocked(b []byte, off int64) (int, error) {
 	switch {
 	case m.closed:
 		return 0, errClosed
-	case off < 0:
-		return 0, errors.New("negative offset")
+	case off < 0 || off > 1<<30:
+		return 0, errors.New("no such offset")
 	}
 	if end := int(off) + len(b); end > len(m.data) {
 		m.data = append(m.data, make([]byte, end-len(m.data))...)
