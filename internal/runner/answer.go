@@ -98,7 +98,14 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64) {
 }
 
 func run(ctx context.Context, f Function, borrower *lend.Borrower, o codec.Options) [][]byte {
+	settled := false
+	defer func() {
+		if !settled { // the function does not return, but what it wrote it wrote
+			_ = borrower.Settle(ctx)
+		}
+	}()
 	result, err := f.Run(ctx)
+	settled = true
 	if unsettled := borrower.Settle(ctx); err == nil {
 		err = unsettled
 	}
