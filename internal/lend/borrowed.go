@@ -21,6 +21,7 @@ type borrowedStream struct {
 
 	mu      sync.Mutex // guards what follows
 	changed sync.Cond  // something has
+	waiting int        // how many wait for that
 	over    error      // nothing can be done any more
 
 	epoch    uint64  // of the reading
@@ -32,28 +33,15 @@ type borrowedStream struct {
 	ending   error   // after the chunks
 	along    bool    // it has come along with the last of them
 
-	writing   bool // somebody is in write
-	unwritten int  // what has been written and not been acknowledged
-	failed    error
-	failures  uint64
-	dirty     bool // written since the parent has said that all is written
+	writing   bool   // somebody is in write
+	unwritten int    // what has been written and not been acknowledged
+	written   uint64 // how many notes of it there were
+	done      uint64 // of these, how many the parent is certainly through with
+	failed    error  // of a Write of the parent, if the function has not seen it
+	failures  uint64 // that it has seen
 
-	requests map[uint64]*wanted
+	requests map[uint64]*wanted // by their ids
 	lastID   uint64
-}
-
-// chunk is what has come of a stream.
-type chunk struct {
-	data   []byte
-	buffer *buffer
-}
-
-// wanted is what has been asked of the parent.
-type wanted struct {
-	into   []byte // where bytes go
-	done   bool
-	number int64
-	err    error
 }
 
 // stream stands in for a stream of the parent. It ends with the call's context, too, so that a cancelled function does
@@ -72,10 +60,19 @@ func (b *Borrower) stream(number uint64, details []byte) (t borrowed, err error)
 	}}, nil
 }
 
-// heed takes what the parent notes.
+// heed takes what the parent notes. Who waits for it goes on at once, where the note has just been read; otherwise the
+// scheduler would take its time to find out that another processor is free.
 func (s *borrowedStream) heed(o op, payload []byte) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	awaited := s.waiting > 0
+	s.heedLocked(o, payload)
+	s.mu.Unlock()
+	if awaited {
+		runtime.Gosched()
+	}
+}
+
+func (s *borrowedStream) heedLocked(o op, payload []byte) {
 	if s.over != nil {
 		return
 	}
@@ -85,10 +82,13 @@ func (s *borrowedStream) heed(o op, payload []byte) {
 		ok = s.heedReadLocked(o, payload)
 	case wrote:
 		n, size := binary.Uvarint(payload)
-		ok = size > 0 && n <= uint64(s.unwritten)
-		s.unwritten -= int(n)
+		if ok = size > 0 && n <= uint64(s.unwritten); ok {
+			s.unwritten -= int(n)
+		}
 	case unwritten:
-		s.failed = errors.Join(s.failed, unpackError(payload))
+		if s.failed == nil {
+			s.failed = unpackError(payload)
+		}
 	case answered:
 		ok = s.heedAnswerLocked(payload)
 	}
@@ -98,48 +98,11 @@ func (s *borrowedStream) heed(o op, payload []byte) {
 	s.changed.Broadcast()
 }
 
-// heedReadLocked takes what was read. What was read before the function did something else is not wanted any more.
-func (s *borrowedStream) heedReadLocked(o op, payload []byte) bool {
-	epoch, n := binary.Uvarint(payload)
-	if n <= 0 {
-		return false
-	}
-	data := payload[n:]
-	var ending error
-	if o == failed {
-		size, m := binary.Uvarint(data)
-		if m <= 0 || size > uint64(len(data)-m) {
-			return false
-		}
-		if epoch == s.epoch {
-			ending = unpackError(data[m+int(size):])
-		}
-		data = data[m:][:size]
-	}
-	if epoch != s.epoch || !s.begun || s.ending != nil {
-		return true
-	}
-	if s.unread += len(data); s.unread > window {
-		return false
-	}
-	if len(data) > 0 {
-		kept, b := keep(data)
-		s.chunks = append(s.chunks, chunk{kept, b})
-	}
-	s.ending, s.along = ending, len(data) > 0
-	return true
-}
-
-func (s *borrowedStream) heedAnswerLocked(payload []byte) bool {
-	id, a, ok := cutAnswer(payload)
-	w := s.requests[id]
-	if !ok || w == nil || len(a.data) > len(w.into) {
-		return false
-	}
-	copy(w.into, a.data)
-	w.done, w.number, w.err = true, a.number, unpackResult(a.err)
-	delete(s.requests, id)
-	return true
+// waitLocked waits, without the lock, until something has changed.
+func (s *borrowedStream) waitLocked() {
+	s.waiting++
+	s.changed.Wait()
+	s.waiting--
 }
 
 // end has everything fail that waits or comes. Chunks that have come are not given out any more.
@@ -156,16 +119,6 @@ func (s *borrowedStream) endLocked(err error) {
 	s.changed.Broadcast()
 }
 
-// dropLocked forgets what has been read ahead.
-func (s *borrowedStream) dropLocked() {
-	for _, c := range s.chunks {
-		c.buffer.free()
-	}
-	s.chunks, s.unread, s.ending = nil, 0, nil
-	s.epoch++
-	s.begun = false
-}
-
 // tellLocked sends a note.
 func (s *borrowedStream) tellLocked(o op, numbers ...uint64) {
 	n := appendNote(nil, s.number, o)
@@ -175,220 +128,21 @@ func (s *borrowedStream) tellLocked(o op, numbers ...uint64) {
 	s.link.Note(n)
 }
 
-func (s *borrowedStream) read(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		switch {
-		case s.over != nil:
-			return 0, s.over
-		case len(b) == 0:
-			return 0, nil
-		case len(s.chunks) > 0:
-			n := s.copyLocked(b)
-			if len(s.chunks) == 0 && s.ending != nil && s.along {
-				return n, s.endingLocked()
-			}
-			s.askLocked()
-			return n, nil
-		case s.ending != nil:
-			return 0, s.endingLocked()
-		case !s.begun:
-			s.begun, s.told = true, s.consumed
-			s.tellLocked(asked, s.epoch, s.consumed)
-		}
-		s.changed.Wait()
-	}
-}
-
-// copyLocked gives out what has come.
-func (s *borrowedStream) copyLocked(b []byte) (n int) {
-	for len(s.chunks) > 0 && n < len(b) {
-		c := &s.chunks[0]
-		m := copy(b[n:], c.data)
-		n += m
-		if c.data = c.data[m:]; len(c.data) == 0 {
-			c.buffer.free()
-			*c = chunk{}
-			s.chunks = s.chunks[1:]
-		}
-	}
-	s.unread -= n
-	s.consumed += uint64(n)
-	return n
-}
-
-// askLocked lets the parent read on, when that is worth a note.
-func (s *borrowedStream) askLocked() {
-	if s.consumed-s.told >= window/2 && s.ending == nil {
-		s.told = s.consumed
-		s.tellLocked(asked, s.epoch, s.consumed)
-	}
-}
-
-// endingLocked gives out the error that the parent has got. Who reads on has it read again.
-func (s *borrowedStream) endingLocked() error {
-	err := s.ending
-	s.ending, s.begun = nil, false
-	s.epoch++
-	return err
-}
-
-// stopReadingLocked has the parent be where the function is, not where it has read ahead.
-func (s *borrowedStream) stopReadingLocked() {
-	if s.seeks && (s.begun || s.told != s.consumed) {
-		s.told = s.consumed
-		s.tellLocked(back, s.consumed)
-		s.dropLocked()
-		s.changed.Broadcast() // who waits in read asks again
-	}
-}
-
-func (s *borrowedStream) write(b []byte) (n int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.writing && s.over == nil {
-		s.changed.Wait()
-	}
-	s.writing = true
-	for first := true; err == nil && (first || n < len(b)); first = false {
-		var m int
-		m, err = s.writePieceLocked(b[n:])
-		n += m
-	}
-	s.writing = false
-	s.changed.Broadcast()
-	return n, err
-}
-
-// writePieceLocked sends what fits a note, when the parent takes it.
-func (s *borrowedStream) writePieceLocked(b []byte) (int, error) {
-	b = b[:min(len(b), room)]
-	for s.over == nil && s.failed == nil && s.unwritten+cost(b) > window {
-		s.changed.Wait()
-	}
-	if s.over != nil {
-		return 0, s.over
-	}
-	if s.failed != nil {
-		return 0, s.failureLocked()
-	}
-	s.stopReadingLocked()
-	buffer := newBuffer()
-	n := binary.AppendUvarint(appendNote(buffer[:0], s.number, write), s.failures)
-	s.link.Note(append(n, b...))
-	buffer.free()
-	s.unwritten += cost(b)
-	s.dirty = true
-	return len(b), nil
-}
-
-// failureLocked gives out the error of a Write of the parent. It writes on what the function writes from now on.
-func (s *borrowedStream) failureLocked() error {
-	err := s.failed
-	if err != nil {
-		s.failed = nil
-		s.failures++
-	}
-	return err
-}
-
-// requestLocked asks the parent for something and waits for the answer, without the lock. What is written comes first.
-func (s *borrowedStream) requestLocked(v verb, into []byte, args ...byte) (int64, error) {
-	for s.over == nil && len(s.requests) >= maxRequests {
-		s.changed.Wait()
-	}
-	if s.over != nil {
-		return 0, s.over
-	}
-	if s.requests == nil {
-		s.requests = make(map[uint64]*wanted)
-	}
-	w := &wanted{into: into}
-	s.lastID++
-	s.requests[s.lastID] = w
-	buffer := newBuffer()
-	n := packRequest(buffer[:0], s.number, v, s.lastID, s.failures)
-	s.link.Note(append(n, args...))
-	buffer.free()
-	for s.over == nil && !w.done {
-		s.changed.Wait()
-	}
-	if !w.done {
-		return 0, s.over
-	}
-	return w.number, w.err
-}
-
-func (s *borrowedStream) seek(offset int64, whence int) (int64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopReadingLocked()
-	at, err := s.requestLocked(aSeek, nil, binary.AppendVarint(binary.AppendVarint(nil, offset), int64(whence))...)
-	if failed := s.failureLocked(); failed != nil && s.over == nil {
-		return 0, failed
-	}
-	return at, err
-}
-
-func (s *borrowedStream) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopReadingLocked()
-	_, err := s.requestLocked(aClose, nil)
-	if s.over == nil {
-		s.dropLocked()
-	}
-	if failed := s.failureLocked(); failed != nil {
-		return errors.Join(failed, err)
-	}
-	return err
-}
-
-func (s *borrowedStream) readAt(b []byte, off int64) (n int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for first := true; err == nil && (first || n < len(b)); first = false {
-		piece := b[n:][:min(len(b)-n, room)]
-		args := binary.AppendUvarint(binary.AppendVarint(nil, off+int64(n)), uint64(len(piece)))
-		var m int64
-		m, err = s.requestLocked(aReadAt, piece, args...)
-		if n += int(m); int(m) < len(piece) {
-			break
-		}
-	}
-	return n, err
-}
-
-func (s *borrowedStream) writeAt(b []byte, off int64) (n int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for first := true; err == nil && (first || n < len(b)); first = false {
-		piece := b[n:][:min(len(b)-n, room)]
-		s.stopReadingLocked()
-		var m int64
-		m, err = s.requestLocked(aWriteAt, nil, append(binary.AppendVarint(nil, off+int64(n)), piece...)...)
-		if n += int(m); int(m) < len(piece) {
-			break
-		}
-	}
-	return n, err
-}
-
 // settle waits until the parent has written what the function wrote, and puts back what it has not read.
 func (s *borrowedStream) settle(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over != nil {
-		return nil // who writes has been told
+	if s.over == nil {
+		s.stopReadingLocked()
 	}
-	s.stopReadingLocked()
-	if !s.dirty {
+	if s.written == s.done && s.failed == nil {
 		return nil
 	}
-	s.dirty = false
 	_, err := s.requestLocked(aFlush, nil)
-	return errors.Join(err, s.failureLocked())
+	if failed := s.failureLocked(); failed != nil {
+		return failed
+	}
+	return err
 }
 
 // Advice says what to do about a panic of a function that used something borrowed; "" if it was about something else.

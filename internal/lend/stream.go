@@ -239,7 +239,10 @@ func (s *stream) creditLocked() int {
 	if s.ended || s.epoch == 0 || s.over || len(s.hands) == 1 && len(s.todo) > 0 {
 		return 0
 	}
-	return int(s.consumed + window - s.ahead)
+	if credit := s.consumed + window - s.ahead; credit >= room { // less is not worth it, and more will come
+		return room
+	}
+	return 0
 }
 
 // goLocked runs f, which uses value, on a goroutine of its own.

@@ -1,0 +1,122 @@
+package lend
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// wanted is what has been asked of the parent.
+type wanted struct {
+	written uint64 // notes of what was written that are done with when it is answered
+	into    []byte // where bytes go
+	done    bool   // number and err are set
+	number  int64
+	err     error
+}
+
+// requestLocked asks the parent for something and waits for the answer, without the lock. What is written comes first.
+func (s *borrowedStream) requestLocked(v verb, into []byte, args ...byte) (int64, error) {
+	for s.over == nil && len(s.requests) >= maxRequests {
+		s.waitLocked()
+	}
+	if s.over != nil {
+		return 0, s.over
+	}
+	if v != aReadAt {
+		s.stopReadingLocked()
+	}
+	if s.requests == nil {
+		s.requests = make(map[uint64]*wanted)
+	}
+	w := &wanted{into: into, written: s.written}
+	if v == aReadAt || v == aWriteAt { // which do not wait for each other
+		w.written = 0
+	}
+	s.lastID++
+	s.requests[s.lastID] = w
+	buffer := newBuffer()
+	n := packRequest(buffer[:0], s.number, v, s.lastID, s.failures)
+	s.link.Note(append(n, args...))
+	buffer.free()
+	for s.over == nil && !w.done {
+		s.waitLocked()
+	}
+	if !w.done {
+		return 0, s.over
+	}
+	s.done = max(s.done, w.written)
+	return w.number, w.err
+}
+
+// heedAnswerLocked takes what came of a request.
+func (s *borrowedStream) heedAnswerLocked(payload []byte) bool {
+	id, a, ok := cutAnswer(payload)
+	w := s.requests[id]
+	if !ok || w == nil || len(a.data) > len(w.into) {
+		return false
+	}
+	copy(w.into, a.data)
+	w.done, w.number, w.err = true, a.number, unpackResult(a.err)
+	delete(s.requests, id)
+	return true
+}
+
+// seek seeks from where the function is.
+func (s *borrowedStream) seek(offset int64, whence int) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, err := s.requestLocked(aSeek, nil, binary.AppendVarint(binary.AppendVarint(nil, offset), int64(whence))...)
+	if failed := s.failureLocked(); failed != nil && s.over == nil {
+		return 0, failed
+	}
+	return at, err
+}
+
+// close closes when all is written. What was read ahead is not given out after it.
+func (s *borrowedStream) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.requestLocked(aClose, nil)
+	if s.over == nil {
+		s.dropLocked()
+	}
+	failed := s.failureLocked()
+	switch {
+	case failed == nil:
+		return err
+	case err == nil:
+		return failed
+	}
+	return errors.Join(failed, err)
+}
+
+// readAt reads in pieces that fit a note.
+func (s *borrowedStream) readAt(b []byte, off int64) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for first := true; err == nil && (first || n < len(b)); first = false {
+		piece := b[n:][:min(len(b)-n, room)]
+		args := binary.AppendUvarint(binary.AppendVarint(nil, off+int64(n)), uint64(len(piece)))
+		var m int64
+		m, err = s.requestLocked(aReadAt, piece, args...)
+		if n += int(m); int(m) < len(piece) {
+			break
+		}
+	}
+	return n, err
+}
+
+// writeAt writes in pieces that fit a note.
+func (s *borrowedStream) writeAt(b []byte, off int64) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for first := true; err == nil && (first || n < len(b)); first = false {
+		piece := b[n:][:min(len(b)-n, room)]
+		var m int64
+		m, err = s.requestLocked(aWriteAt, nil, append(binary.AppendVarint(nil, off+int64(n)), piece...)...)
+		if n += int(m); int(m) < len(piece) {
+			break
+		}
+	}
+	return n, err
+}
