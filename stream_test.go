@@ -11,6 +11,8 @@ import (
 	"io"
 	"mime/multipart"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -241,6 +243,33 @@ func TestF12_ATeeOnTheParentSeesWhatTheFunctionReads(t *testing.T) {
 	n, err := flame.Call(t.Context(), p, func(context.Context) (int64, error) { return io.Copy(io.Discard, in) })
 	if want := sha256.Sum256(data); err != nil || n != int64(len(data)) || !bytes.Equal(h.Sum(nil), want[:]) {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// TestF12_AnAnswerIsWrittenOnTheRunner has a function answer a request that a handler has got.
+func TestF12_AnAnswerIsWrittenOnTheRunner(t *testing.T) {
+	p, _ := open(t, flame.Config{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := struct{ io.Writer }{w}
+		if err := flame.Run(r.Context(), p, func(context.Context) error {
+			b, err := io.ReadAll(r.Body)
+			if err == nil {
+				_, err = out.Write(bytes.ToUpper(b))
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	want := bytes.Repeat([]byte("echo "), 100_000)
+	answer, err := http.Post(server.URL, "text/plain", io.MultiReader(bytes.NewReader(want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if got, err := io.ReadAll(answer.Body); err != nil || !bytes.Equal(got, bytes.ToUpper(want)) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 
