@@ -22,7 +22,7 @@ func (s *borrowedStream) requestLocked(v verb, into []byte, args ...byte) (int64
 	if s.over != nil {
 		return 0, s.over
 	}
-	if v != aReadAt {
+	if v != aReadAt && v != aClose { // which may have to end a Read
 		s.stopReadingLocked()
 	}
 	if s.requests == nil {
@@ -78,6 +78,7 @@ func (s *borrowedStream) close() error {
 	defer s.mu.Unlock()
 	_, err := s.requestLocked(aClose, nil)
 	if s.over == nil {
+		s.stopReadingLocked()
 		s.dropLocked()
 	}
 	failed := s.failureLocked()

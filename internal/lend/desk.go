@@ -193,33 +193,32 @@ func (d *Desk) Close() {
 	}
 }
 
-// useTime is how long Wait waits for a method of a stream that the call has left behind.
-const useTime = 100 * time.Millisecond
+const (
+	// useTime is how long Wait waits for a method of a stream that the call has left behind.
+	useTime = 100 * time.Millisecond
+	// readTime is how long it waits for a Read if nobody has time any more.
+	readTime = 10 * time.Millisecond
+)
 
-// Wait waits, after Close, until what was logged is delivered, and as good as always until nothing uses what was lent.
-// ctx bounds it, except for what can seek: that is where the function has read to when Wait returns.
+// Wait waits, after Close, until what was logged is delivered, which ctx bounds, and as good as always until nothing
+// uses what was lent: its caller may use it again, and what can seek is where the function has read to.
 func (d *Desk) Wait(ctx context.Context) {
 	d.log.wait(ctx)
-	var patience <-chan time.Time
+	start := time.Now()
 	for _, s := range d.streams {
 		idle := s.inUse()
 		if idle == nil {
 			continue
 		}
-		if patience == nil {
-			timer := time.NewTimer(useTime)
-			defer timer.Stop()
-			patience = timer.C
+		patience := useTime
+		if ctx.Err() != nil && !s.isChanged() {
+			patience = readTime
 		}
-		over := ctx.Done()
-		if s.seeks {
-			over = nil
-		}
+		timer := time.NewTimer(time.Until(start.Add(patience)))
 		select {
 		case <-idle:
-		case <-patience:
-			return
-		case <-over:
+		case <-timer.C:
 		}
+		timer.Stop()
 	}
 }

@@ -195,10 +195,10 @@ func (s *stream) putBack() {
 	by, closed := s.consumed-s.ahead, s.closed
 	s.ahead = s.consumed
 	s.mu.Unlock()
-	if by == 0 || !s.seeks || closed {
+	if by == 0 || !s.seeks {
 		return
 	}
-	if err := s.seekBy(by); err != nil {
+	if err := s.seekBy(by); err != nil && !closed {
 		s.desk.Owner.Fail(fmt.Errorf("put a %T back by %d bytes that its function has not read: %w", s.value, -by, err))
 	}
 }

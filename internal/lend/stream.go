@@ -273,6 +273,13 @@ func (s *stream) inUse() <-chan struct{} {
 	return s.idle
 }
 
+// isChanged says whether value is perhaps being written or put where it belongs.
+func (s *stream) isChanged() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seeks || s.writesLocked()
+}
+
 // run works until there is nothing to do.
 func (s *stream) run(h *hand) {
 	for {
