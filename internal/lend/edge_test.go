@@ -301,6 +301,24 @@ func TestF12_ABufferIsReadAndWrittenInTurn(t *testing.T) {
 	}
 }
 
+// TestF12_WhatIsReadAheadAndClosedCountsNoMore closes what goes on all the same.
+func TestF12_WhatIsReadAheadAndClosedCountsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b, w := call(t)
+		d.Bind(w.send)
+		on := cross(t, d, b, io.NopCloser(new(counted)))
+		for range 10 {
+			if n, err := on.Read(make([]byte, 1)); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			synctest.Wait()
+			if err := on.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // lastWithData returns its end with the last bytes.
 type lastWithData struct{ left int }
 

@@ -37,6 +37,7 @@ func TestF12_ARunnerThatAsksForTooMuchEndsItsCall(t *testing.T) {
 			return append([][]byte{note(0, write, 0, 1)}, all...)
 		},
 		"reads what can only be written":   func(*Desk, io.Writer) [][]byte { return [][]byte{args(note(0, asked), 1, 0)} },
+		"writes what can only be read":     func(*Desk, io.Writer) [][]byte { return [][]byte{note(1, write, 0, 1)} },
 		"closes what can only be written":  func(*Desk, io.Writer) [][]byte { return [][]byte{packRequest(nil, 0, aClose, 1, 0)} },
 		"seeks what can only be written":   func(*Desk, io.Writer) [][]byte { return [][]byte{append(packRequest(nil, 0, aSeek, 1, 0), 0, 0)} },
 		"puts back what cannot seek":       func(*Desk, io.Writer) [][]byte { return [][]byte{args(note(0, back), 0)} },

@@ -236,7 +236,7 @@ func (s *stream) hasWorkLocked(h *hand) bool {
 
 // creditLocked is how many bytes may be read now.
 func (s *stream) creditLocked() int {
-	if s.ended || s.epoch == 0 || s.over || len(s.hands) == 1 && len(s.todo) > 0 {
+	if s.ended || s.epoch == 0 || s.over {
 		return 0
 	}
 	if credit := s.consumed + window - s.ahead; credit >= room { // less is not worth it, and more will come
