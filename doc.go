@@ -39,18 +39,26 @@
 //   - What is logged with a captured [*log/slog.Logger] or [*log.Logger] is logged here, with the attributes, groups and place
 //     that it would have here. Call returns when that is done. When more is logged than the logger takes, records are
 //     dropped and counted.
-//   - An [io.Reader] or [io.ReadCloser] is read here while the function reads it there, at most 256 KiB ahead, from its first Read
-//     on. Its errors, and what Close returns, are the original's. When the call ends it fails.
+//   - An [io.Reader], [io.Writer], [io.Seeker], [io.ReaderAt], [io.WriterAt], [io.Closer], or an interface with any of their
+//     methods and no others, such as [mime/multipart.File], is used here while the function uses what stands in there.
 //   - An *http.Request comes along with its Body as such a reader and its context as such a context; its TLS state stays.
 //
+// What stands in for a reader or writer has the methods of the variable's type and no more. It is read at most 256 KiB ahead, from
+// the function's first Read on. A Write returns before it is done, with at most 256 KiB on the way; its error comes from a
+// later Write, Seek or Close, or else is the call's: Call returns when all is written. Errors, and what Close returns, are the
+// original's. What can seek is, after the call, just behind what the function has read or written; what cannot may
+// have been read further. When the call ends, what stands in fails, and here a Read or Write that still waits is abandoned: by a
+// deadline where there are any, or else when it returns. A call with [Retry] takes none of these, as
+// nothing can be read twice.
+//
 // Where the compiler has seen what was assigned to a variable, it calls the methods of that type, and a stand-in
-// for a reader panics there: with var r io.Reader = file the function's own r.Read calls *os.File. A
+// for a reader or writer panics there: with var r io.Reader = file the function's own r.Read calls *os.File. A
 // field keeps the compiler from knowing: in := struct{ io.Reader }{file}. A request's Body is a field.
 //
 // # What cannot come along
 //
 // What belongs to one process is refused, with a [SendError] that names the way to it and the way out: mutexes and what
-// holds them, open files, connections, channels, timers. Whether a value can cross depends on its
+// holds them, an *os.File that is not held as a reader or writer, connections, channels, timers. Whether a value can cross depends on its
 // type, not on the moment, so the first test that runs a call finds it.
 //
 // Programs inject their dependencies: a handler's closure captures a *Server that holds a database, a logger, a
