@@ -177,7 +177,7 @@ func TestN06_WhatIsLentToACallThatIsRunAgain(t *testing.T) {
 	}
 	var in io.Reader = strings.NewReader("once")
 	read := func(context.Context) (string, error) { return sum(in) }
-	if _, err := flame.Call(t.Context(), p, read, flame.Retry(1)); err == nil || flame.Ran(err) || !strings.Contains(err.Error(), "read or written once, and with Retry") {
+	if _, err := flame.Call(t.Context(), p, read, flame.Retry(1)); err == nil || flame.Ran(err) || !strings.Contains(err.Error(), "lend an io.Reader: a reader or writer can be used once, and with Retry") {
 		t.Errorf("a reader: %v", err)
 	}
 	if _, err := flame.Call(t.Context(), p, read); err != nil {

@@ -218,7 +218,7 @@ func TestF12_ACallThatMayRunAgainLendsNoStreams(t *testing.T) {
 		return err
 	}, flame.Retry(1))
 	var refused *flame.SendError
-	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "io.Writer: it can be read or written once, and with Retry") {
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "io.Writer: a reader or writer can be used once, and with Retry") {
 		t.Error(err)
 	}
 }

@@ -87,7 +87,7 @@ func (e *encoder) writeLent(o *op, at unsafe.Pointer) {
 	}
 	ref, err := e.lender.Lend(reflect.NewAt(o.typ, at).Elem().Interface(), o.typ) // at is a variable of that type
 	if err != nil && e.err == nil {
-		e.err = e.sendError(-1, nil, nil, "lend a "+o.typ.String()+": "+err.Error())
+		e.err = e.sendError(-1, nil, nil, "lend "+article(o.typ.String())+" "+o.typ.String()+": "+err.Error())
 	}
 	e.uint(lentFirst + uint64(len(ref)))
 	e.out = append(e.out, ref...)

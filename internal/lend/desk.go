@@ -98,7 +98,7 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 	return t.ref, nil
 }
 
-var errOnce = errors.New("it can be read or written once, and with Retry the function may run again: open it inside the function, or leave Retry out")
+var errOnce = errors.New("a reader or writer can be used once, and with Retry the function may run again: open it inside the function, or leave Retry out")
 
 // same says whether two values are one thing.
 func same(a, b any) bool {
