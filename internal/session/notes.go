@@ -18,7 +18,8 @@ type notes struct {
 }
 
 // Listen gives heed every note of the parent about this call, in order, also those that have come already. It is
-// called by whoever reads the connection, and must neither block nor keep the note.
+// called by whoever reads the connection, and must neither block nor keep the note. An empty one says that the session is
+// over, and the call goes on without it.
 func (in *Incoming) Listen(heed func(note []byte)) {
 	n := &in.notes
 	n.in.Lock()
@@ -27,6 +28,17 @@ func (in *Incoming) Listen(heed func(note []byte)) {
 		heed(note)
 	}
 	n.heed, n.early = heed, nil
+}
+
+// last says that no more notes come.
+func (n *notes) last() {
+	n.in.Lock()
+	defer n.in.Unlock()
+	if n.heed == nil {
+		n.early = append(n.early, nil)
+		return
+	}
+	n.heed(nil)
 }
 
 // Note sends a note to the parent; it arrives before the answer. Its length is at most wire.MaxPayload. After the

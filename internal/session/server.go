@@ -99,6 +99,9 @@ func (v *Server) cancelAll() {
 	for _, in := range live {
 		in.ctx.end(context.Canceled)
 	}
+	for _, in := range v.remaining() {
+		in.notes.last()
+	}
 }
 
 // keepDeadlines ends the contexts whose deadline has come.
