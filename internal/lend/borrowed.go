@@ -12,6 +12,9 @@ import (
 // errOver is the error of a stream that something left behind by the function still uses.
 var errOver = errors.New("the call that this was lent to is over")
 
+// errGone is the error of a stream whose parent has ended before a function that is detached from it.
+var errGone = errors.New("the parent that has lent this is gone")
+
 // borrowedStream stands in for a stream of the parent. What the function gets has its methods one by one: see shaped.
 // They may be called by several goroutines at once. Notes are sent with mu held, so that they are in order.
 type borrowedStream struct {
@@ -91,6 +94,8 @@ func (s *borrowedStream) heedLocked(o op, payload []byte) {
 		}
 	case answered:
 		ok = s.heedAnswerLocked(payload)
+	case gone:
+		s.endLocked(errGone)
 	}
 	if !ok {
 		s.endLocked(errNote)

@@ -107,8 +107,14 @@ func (b *Borrower) Context() context.Context {
 	return b.context
 }
 
-// heed gives a note of the parent to the thing that it is about.
+// heed gives a note of the parent to the thing that it is about. An empty one is about them all.
 func (b *Borrower) heed(n []byte) {
+	if len(n) == 0 {
+		for _, t := range b.all() {
+			t.tell(gone, nil)
+		}
+		return
+	}
 	number, o, payload, err := cutNote(n)
 	if err != nil {
 		return
@@ -116,6 +122,10 @@ func (b *Borrower) heed(n []byte) {
 	b.mu.Lock()
 	t := b.things[number]
 	b.mu.Unlock()
+	t.tell(o, payload)
+}
+
+func (t borrowed) tell(o op, payload []byte) {
 	if t.heed != nil {
 		t.heed(o, payload)
 	}

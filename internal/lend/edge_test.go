@@ -106,6 +106,25 @@ func TestF12_AHandleUsedAfterItsCallSaysSo(t *testing.T) {
 	}
 }
 
+func TestF12_AParentThatIsGoneIsAnErrorOfWhatItHasLent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b, w := call(t)
+		d.Bind(w.send)
+		r, _ := io.Pipe()
+		on := cross[io.Reader](t, d, b, r)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := on.Read(make([]byte, 1)); !errors.Is(err, errGone) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		b.heed(nil)
+		wg.Wait()
+		r.Close()
+	})
+}
+
 // gate is a writer that waits.
 type gate struct {
 	open chan struct{}

@@ -26,17 +26,18 @@ const (
 type op byte
 
 const (
-	ended     op = iota + 1 // parent → runner: a context is over; its cause
-	logged                  // runner → parent: a record or a line
-	asked                   // runner → parent: epoch, and how much the function has read in all: a stream may be read on
-	back                    // runner → parent: how much it has read in all: it reads on from there
-	read                    // parent → runner: epoch, bytes of a stream
-	failed                  // parent → runner: epoch, the last bytes with their number, the error that a Read returned
-	write                   // runner → parent: epoch, bytes for a stream
-	wrote                   // parent → runner: what so many of them cost
-	unwritten               // parent → runner: the error that a Write returned
-	request                 // runner → parent: verb, id, epoch, and what else the verb needs
-	answered                // parent → runner: id, a number, bytes with their number, the error if there is one
+	gone      op = iota // no note: the parent is, and a function that is detached goes on
+	ended               // parent → runner: a context is over; its cause
+	logged              // runner → parent: a record or a line
+	asked               // runner → parent: epoch, and how much the function has read in all: a stream may be read on
+	back                // runner → parent: how much it has read in all: it reads on from there
+	read                // parent → runner: epoch, bytes of a stream
+	failed              // parent → runner: epoch, the last bytes with their number, the error that a Read returned
+	write               // runner → parent: epoch, bytes for a stream
+	wrote               // parent → runner: what so many of them cost
+	unwritten           // parent → runner: the error that a Write returned
+	request             // runner → parent: verb, id, epoch, and what else the verb needs
+	answered            // parent → runner: id, a number, bytes with their number, the error if there is one
 )
 
 // noteHead is at least what a note has besides bytes of a stream and an error.
