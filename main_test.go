@@ -37,7 +37,11 @@ var programs = map[string]func(){
 	"parent PerCall": func() {
 		parentProgram(flame.Config{Min: 1, MaxConcurrency: 3, Isolation: flame.PerCall, KillGrace: patience})
 	},
-	"cleanup PerCall":  func() { cleanupProgram(flame.Config{Min: 1, Isolation: flame.PerCall}) },
+	"cleanup PerCall": func() { cleanupProgram(flame.Config{Min: 1, Isolation: flame.PerCall}) },
+	"detached reader": func() { detachedReaderProgram(flame.Config{}) },
+	"detached reader PerCall": func() {
+		detachedReaderProgram(flame.Config{Isolation: flame.PerCall})
+	},
 	"lonely":           lonelyProgram,
 	"children":         func() { childrenProgram(flame.Config{}) },
 	"children PerCall": func() { childrenProgram(flame.Config{Isolation: flame.PerCall}) },

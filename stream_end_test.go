@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -208,6 +210,45 @@ func TestF12_AReaderThatNeverReturns(t *testing.T) {
 		t.Error("no process")
 	}
 	close(never)
+}
+
+// detachedReaderProgram has detached work read what never comes.
+func detachedReaderProgram(c flame.Config) {
+	flame.ServeIfRunner()
+	p, err := flame.Open(context.Background(), c)
+	if err != nil {
+		panic(err)
+	}
+	never, _ := io.Pipe()
+	addr, in := os.Getenv("FLAME_TEST_NEWS"), struct{ io.Reader }{never}
+	if err := flame.Cast(context.Background(), p, func(context.Context) error {
+		tell(addr, "reading")
+		_, err := in.Read(make([]byte, 1))
+		return tell(addr, fmt.Sprint(err))
+	}, flame.Detach()); err != nil {
+		panic(err)
+	}
+	select {}
+}
+
+func TestF12_DetachedWorkIsToldThatItsParentIsGone(t *testing.T) {
+	for _, name := range []string{"detached reader", "detached reader PerCall"} {
+		n := listen(t)
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), programVariable+"="+name, "FLAME_TEST_NEWS="+n.addr)
+		cmd.Stderr = t.Output()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if said := n.next(t); said != "reading" {
+			t.Fatal(said)
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
+		if said := n.next(t); said != "the parent that has lent this is gone" {
+			t.Errorf("%s: %s", name, said)
+		}
+	}
 }
 
 func TestF12_ACallThatMayRunAgainLendsNoStreams(t *testing.T) {
