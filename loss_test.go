@@ -197,12 +197,19 @@ func detachedProgram(c flame.Config) {
 		panic(err)
 	}
 	addr := os.Getenv("FLAME_TEST_NEWS")
+	never := make(chan string)
+	var out chan<- string = never
+	var in <-chan string = never
 	work := func(name string) func(context.Context) error {
 		return func(ctx context.Context) error {
 			tell(addr, fmt.Sprint(name, " ", os.Getpid()))
 			select {
 			case <-ctx.Done():
 			case <-time.After(500 * time.Millisecond):
+			}
+			for range 3 { // nobody holds it up
+				out <- name
+				<-in
 			}
 			return tell(addr, fmt.Sprint(name, ": ", ctx.Err()))
 		}

@@ -81,7 +81,7 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 		return atRim(p.config.Name, err)
 	}
 	c.pool, c.crossing = p, f
-	c.desk.Context, c.desk.Owner, c.desk.Again = ctx, c, c.call.Retry > 0
+	c.desk.Context, c.desk.Owner, c.desk.Again, c.desk.Limit = ctx, c, c.call.Retry > 0, p.config.MessageLimit
 	return atRim(p.config.Name, codec.Check(&c.crossing))
 }
 

@@ -10,20 +10,34 @@ import (
 // CheckType refuses a type whose variables can never come back as a result, whatever is in them: because of what it
 // has in it, or of what its pointers, slices and maps lead to. What an interface holds it cannot know. An error is
 // a *SendError.
-func CheckType(t reflect.Type) error {
-	if known, ok := verdicts.Load(t); ok {
+func CheckType(t reflect.Type) error { return checkAs(theResult, t) }
+
+// What a type is checked for.
+const (
+	theResult = "the result"
+	anElement = "an element"
+)
+
+// checkAs is CheckType for something else that the parent is to take.
+func checkAs(what string, t reflect.Type) error {
+	if known, ok := verdicts.Load(question{what, t}); ok {
 		err, _ := known.(error)
 		return err
 	}
-	c := checker{seen: make(map[reflect.Type]bool)}
-	c.check(t, []string{"the result", t.String()})
-	known, _ := verdicts.LoadOrStore(t, verdict(c.err))
+	c := checker{what: what, seen: make(map[reflect.Type]bool)}
+	c.check(t, []string{what, t.String()})
+	known, _ := verdicts.LoadOrStore(question{what, t}, verdict(c.err))
 	err, _ := known.(error)
 	return err
 }
 
-// verdicts keeps what CheckType has said: reflect.Type -> error, or noError.
+// verdicts keeps what checkAs has said: question -> error, or noError.
 var verdicts sync.Map
+
+type question struct {
+	what string
+	t    reflect.Type
+}
 
 type noError struct{}
 
@@ -36,6 +50,7 @@ func verdict(err error) any {
 
 // checker follows types. It stops at the first that cannot cross.
 type checker struct {
+	what string
 	seen map[reflect.Type]bool
 	err  error
 }
@@ -46,7 +61,11 @@ func (c *checker) check(t reflect.Type, path []string) {
 	}
 	c.seen[t] = true
 	if isLent(t) {
-		c.fail(path, article(t.String())+" "+t.String()+" is lent to a call and does not come back with a result: "+wayLent(t))
+		why := " is lent to a call and does not come back with a result: " + wayLent(t)
+		if c.what == anElement {
+			why = " is lent to a call and does not pass through a channel: let the function capture it"
+		}
+		c.fail(path, article(t.String())+" "+t.String()+why)
 		return
 	}
 	if p := planOf(t); p.refused != nil {

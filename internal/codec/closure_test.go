@@ -109,7 +109,7 @@ func TestRefusedClosure_saysWhereAndWhy(t *testing.T) {
 	var f task = thunk[int]{fn}
 	for _, err := range []error{Check(&f), func() error { _, err := Encode(&f, Options{}); return err }()} {
 		if err == nil || !strings.Contains(err.Error(), "TestRefusedClosure_saysWhereAndWhy.func1 (closure_test.go:") ||
-			!strings.Contains(err.Error(), "): captured chan int: a channel cannot cross yet") {
+			!strings.Contains(err.Error(), "): captured chan int: a channel crosses in one direction") {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -38,6 +38,8 @@ func isLent(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Interface:
 		return t == contextType || t.NumMethod() > 0 && streamType.Implements(t)
+	case reflect.Chan:
+		return t.ChanDir() != reflect.BothDir
 	case reflect.Pointer:
 		switch t.Elem().PkgPath() + "." + t.Elem().Name() {
 		case "log/slog.Logger", "log.Logger":
@@ -57,6 +59,10 @@ func isReader(t reflect.Type) bool {
 func (e *encoder) lent(o *op, at unsafe.Pointer, in int32) {
 	switch {
 	case *word(at) == nil:
+	case o.typ.Kind() == reflect.Chan && cannotPass(o.typ.Elem()) != nil:
+		refused := cannotPass(o.typ.Elem())
+		e.err = e.sendError(in, at, nil, refused.Reason)
+		e.err.(*SendError).Path += arrow + refused.Path
 	case o.typ.Kind() == reflect.Interface && dynamic(o, at).size == 0:
 		e.typeID(dynamic(o, at))
 	case e.lender == nil && e.glance == 0:
@@ -64,10 +70,19 @@ func (e *encoder) lent(o *op, at unsafe.Pointer, in int32) {
 	}
 }
 
+// cannotPass says why values of a type cannot pass through a channel.
+func cannotPass(elem reflect.Type) *SendError {
+	refused, _ := checkAs(anElement, elem).(*SendError)
+	return refused
+}
+
 // wayLent is the way out for what cannot be in a result.
 func wayLent(t reflect.Type) string {
 	if isReader(t) {
 		return "read it in the function and return the bytes"
+	}
+	if t.Kind() == reflect.Chan {
+		return "return a slice of the values, or send them on a channel that the function captures"
 	}
 	return "leave it out of what the function returns"
 }

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -72,7 +73,9 @@ func refuse(t reflect.Type) string {
 	}
 	switch t.Kind() {
 	case reflect.Chan:
-		return "a channel" + whyNotYet + "collect the values, capture and return a slice"
+		if t.ChanDir() == reflect.BothDir {
+			return fmt.Sprintf("a channel crosses in one direction: var progress chan<- %v = ch, and capture progress, or var in <-chan %v = ch", t.Elem(), t.Elem())
+		}
 	case reflect.UnsafePointer:
 		return wayUnsafe
 	case reflect.Uintptr:

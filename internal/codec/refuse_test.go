@@ -39,8 +39,8 @@ func TestRefused_withPathAndWayOut(t *testing.T) {
 		value     any // a pointer to what is sent
 		path, way string
 	}{
-		{new(chan int), "chan int", "capture and return a slice"},
-		{new(struct{ done <-chan struct{} }), ".done (<-chan struct {})", "cannot cross yet"},
+		{new(chan int), "chan int", "var progress chan<- int = ch"},
+		{&struct{ both chan<- chan int }{make(chan chan int)}, ".both (chan<- chan int) → an element → chan int", "var progress chan<- int = ch"},
 		{new([1]io.WriterTo), "[0] (io.WriterTo)", "hold it as an io.Reader"},
 		{&file, "*os.File", "open it inside the function"},
 		{new(net.Conn), "net.Conn", "dial inside the function"},

@@ -19,9 +19,12 @@ type Link interface {
 	Backlog() int
 }
 
-// Borrower makes what stands in for the things that a parent has lent to one call. The zero value with a Link is ready.
+// Borrower makes what stands in for the things that a parent has lent to one call. Link and Leftovers are set before it is
+// used.
 type Borrower struct {
 	Link Link
+	// Leftovers takes over the channels that something left behind by the function may still send to.
+	Leftovers *Leftovers
 
 	mu      sync.Mutex // guards what follows
 	things  map[uint64]borrowed
@@ -52,7 +55,7 @@ func (b *Borrower) Borrow(ref []byte, as reflect.Type) (any, error) {
 	if again {
 		return t.shaped(as), nil
 	}
-	t, err := b.standIn(number, kind(ref[n]), ref[n+1:])
+	t, err := b.standIn(number, kind(ref[n]), ref[n+1:], as)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +72,7 @@ func (b *Borrower) Borrow(ref []byte, as reflect.Type) (any, error) {
 	return t.shaped(as), nil
 }
 
-func (b *Borrower) standIn(number uint64, k kind, details []byte) (t borrowed, err error) {
+func (b *Borrower) standIn(number uint64, k kind, details []byte, as reflect.Type) (t borrowed, err error) {
 	switch k {
 	case aContext:
 		return borrowContext(details)
@@ -79,6 +82,10 @@ func (b *Borrower) standIn(number uint64, k kind, details []byte) (t borrowed, e
 		t.value, err = b.lineLogger(number, details)
 	case aStream:
 		t, err = b.stream(number, details)
+	case aSender:
+		t, err = b.sender(number, details, as)
+	case aReceiver:
+		t, err = b.receiver(number, details, as)
 	default:
 		err = fmt.Errorf("%w: a thing of kind %d", errNote, k)
 	}

@@ -17,6 +17,8 @@ type Desk struct {
 	Context context.Context
 	// Owner is what the Desk belongs to.
 	Owner Owner
+	// Limit is how many bytes an element of a channel may have.
+	Limit int64
 	// Again says that the function may run more than once.
 	Again bool
 
@@ -89,6 +91,13 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 			return nil, errOnce
 		}
 		d.lendStream(&t, number, as)
+	case aSender:
+		d.lendSender(&t, number)
+	case aReceiver:
+		if d.Again {
+			return nil, errOnce
+		}
+		d.lendReceiver(&t, number)
 	default:
 		return nil, fmt.Errorf("a %T is nothing that can be lent", v)
 	}

@@ -20,6 +20,8 @@ const (
 	aLogger
 	aLineLogger
 	aStream
+	aSender   // a channel that the function sends to
+	aReceiver // one that it receives from
 )
 
 // op says what a note is about. What follows it is described where it is written.
@@ -38,6 +40,9 @@ const (
 	unwritten           // parent → runner: the error that a Write returned
 	request             // runner → parent: verb, id, epoch, and what else the verb needs
 	answered            // parent → runner: id, a number, bytes with their number, the error if there is one
+	element             // both: whether it is the last piece, a byte, and a piece of an element of a channel
+	closing             // both: a channel is closed behind its elements
+	took                // runner → parent: how many elements may be on the way in all; parent → runner: that, and how many it has had
 )
 
 // noteHead is at least what a note has besides bytes of a stream and an error.
@@ -73,6 +78,10 @@ func kindOf(v any, as reflect.Type) kind {
 		return aContext
 	case as.Kind() == reflect.Interface:
 		return aStream
+	case as.Kind() == reflect.Chan && as.ChanDir() == reflect.SendDir:
+		return aSender
+	case as.Kind() == reflect.Chan && as.ChanDir() == reflect.RecvDir:
+		return aReceiver
 	}
 	switch v.(type) {
 	case *slog.Logger:

@@ -73,7 +73,7 @@ const maxText = 64 << 10
 // among others: see stacks.
 //
 //go:noinline
-func answer(_ [2]uint64, in *session.Incoming, limit int64) {
+func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers) {
 	o := codec.Options{Limit: limit}
 	reply := [][]byte{{byte(Exited)}} // if the function ends its goroutine, nothing else gets here
 	defer func() { in.Reply(reply) }()
@@ -83,7 +83,7 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64) {
 		}
 	}()
 	var f Function
-	borrower := lend.Borrower{Link: in}
+	borrower := lend.Borrower{Link: in, Leftovers: left}
 	defer borrower.End()
 	var captured codec.Watched
 	if err := codec.ReceiveWatched(in.Data, &f, &borrower, &captured); err != nil {

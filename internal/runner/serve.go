@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetinglambda/flame/internal/codec"
 	"github.com/fleetinglambda/flame/internal/image"
+	"github.com/fleetinglambda/flame/internal/lend"
 	"github.com/fleetinglambda/flame/internal/session"
 )
 
@@ -54,6 +55,7 @@ type Joined struct {
 	server *session.Server
 	slots  *slots // nil: calls run in this process
 	limit  int64
+	left   lend.Leftovers
 
 	patience time.Duration // with detached calls, when the parent is gone
 }
@@ -64,7 +66,7 @@ func (j *Joined) Serve() error {
 	if j.slots != nil {
 		return j.server.Serve(j.slots.answer)
 	}
-	return j.server.Serve(func(in *session.Incoming) { answer(in.Mark(), in, j.limit) })
+	return j.server.Serve(func(in *session.Incoming) { answer(in.Mark(), in, j.limit, &j.left) })
 }
 
 // finish waits, when the parent is gone, until detached calls are over, or have had the time that they may take.
@@ -85,6 +87,7 @@ func (j *Joined) Leave() {
 // End ends the processes that calls had for themselves, if there are any: drained as the runner was, or at once. They
 // are gone when ctx ends, at the latest.
 func (j *Joined) End(ctx context.Context, drained bool) {
+	j.left.End()
 	if j.slots != nil {
 		j.slots.end(ctx, drained)
 	}

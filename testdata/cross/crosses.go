@@ -191,6 +191,8 @@ func (r *rows) lent() {
 	readers := map[string]io.Reader{"r": in}
 	out := struct{ io.Writer }{new(bytes.Buffer)}
 	file := struct{ multipart.File }{}
+	var results chan<- error = make(chan error, 1)
+	var stop <-chan struct{} = make(chan struct{})
 	both := struct{ io.ReadWriteSeeker }{}
 	own := struct {
 		target interface {
@@ -206,6 +208,10 @@ func (r *rows) lent() {
 	r.add(func() any { old.Print("here"); return nil })
 	// crosses
 	r.add(func() any { n, _ := io.Copy(io.Discard, in); return n })
+	// crosses
+	r.add(func() any { results <- nil; return nil })
+	// crosses
+	r.add(func() any { return cap(stop) })
 	// crosses
 	r.add(func() any { return body.Close() })
 	// crosses
