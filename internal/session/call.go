@@ -12,6 +12,9 @@ type Call struct {
 	// or certainly does not start any more, or the session is lost. It is called from any goroutine,
 	// under no lock, and must not block.
 	Ended func(Result)
+	// Held is called before Ended, once or never, when the function has returned something that stays with the runner until
+	// Ended: notes go on. It is called like Ended. Without it such a result ends the session.
+	Held func(Result)
 	// Key names the function's code, so that the runner can learn how long it takes. 0 is no name.
 	Key uint64
 	// Noted is given what the call's runner notes, in order. It is called by whoever reads the connection, and must
@@ -24,8 +27,10 @@ type Call struct {
 	// Attended says that the goroutine that sends goes on to Wait.
 	Attended bool
 
-	in   []byte // the result so far; its capacity is the whole
-	head [wire.CallHeadSize]byte
+	in      []byte // the result so far; its capacity is the whole
+	holding bool   // that result is not the last
+	held    bool   // Held has been called
+	head    [wire.CallHeadSize]byte
 
 	// Guarded by the session's lock.
 	id       uint64        // 0: not sent

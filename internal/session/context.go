@@ -9,7 +9,7 @@ import (
 // callContext is the context of one call's function. Most functions are over before anybody asks whether
 // it has ended, so it makes a channel only when asked for one, and has no timer: the Server keeps all deadlines.
 type callContext struct {
-	deadline time.Time // zero: none
+	deadline time.Time // zero: none; changed under the Server's lock and mu
 
 	mu    sync.Mutex // guards what follows
 	err   error
@@ -18,7 +18,18 @@ type callContext struct {
 }
 
 // Deadline returns when the call's time is over.
-func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+func (c *callContext) Deadline() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deadline, !c.deadline.IsZero()
+}
+
+// lift takes the deadline away.
+func (c *callContext) lift() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = time.Time{}
+}
 
 // Done is closed when the function should end.
 func (c *callContext) Done() <-chan struct{} {

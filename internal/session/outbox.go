@@ -140,6 +140,16 @@ func (o *outbox) drop(m *message) bool {
 	return false
 }
 
+// leave returns when nothing can overtake a message any more, or the session is over.
+func (o *outbox) leave(m *message) {
+	o.flush()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.over && m.last == math.MaxInt64 {
+		o.written.Wait()
+	}
+}
+
 // backlog is how many bytes of whole frames wait to be written.
 func (o *outbox) backlog() int {
 	o.mu.Lock()

@@ -329,13 +329,8 @@ func (in *Incoming) Context() context.Context { return &in.ctx }
 // Reply answers the call. Its slot is free then: the function must be over.
 func (in *Incoming) Reply(parts [][]byte) {
 	v := in.server
-	m := &message{kind: wire.Result, call: in.id, parts: parts}
-	for _, p := range parts {
-		m.size += int64(len(p))
-	}
-	m.head = wire.AppendResultHead(make([]byte, 0, wire.ResultHeadSize), m.size)
 	in.notes.end()
-	v.out.add(m)
+	v.out.add(in.result(parts, false))
 	in.ctx.end(context.Canceled)
 	v.mu.Lock()
 	delete(v.live, in.id)

@@ -163,12 +163,12 @@ func (s *Session) handle(f wire.Frame) error {
 }
 
 func (s *Session) result(f wire.Frame) error {
-	size, first, err := wire.CutResultHead(f.Payload)
+	h, first, err := wire.CutResultHead(f.Payload)
 	if err != nil {
 		return err
 	}
-	if size > s.limits.Message {
-		return fmt.Errorf("a result of %d bytes is over the message limit of %d", size, s.limits.Message)
+	if h.Size > s.limits.Message {
+		return fmt.Errorf("a result of %d bytes is over the message limit of %d", h.Size, s.limits.Message)
 	}
 	s.mu.Lock()
 	c := s.calls[f.Call]
@@ -176,7 +176,11 @@ func (s *Session) result(f wire.Frame) error {
 	if c == nil || c.in != nil {
 		return fmt.Errorf("%w: a result of call %d, which is not waiting for one", wire.ErrCorrupt, f.Call)
 	}
-	c.in = append(make([]byte, 0, size), first...)
+	if h.Held && (c.Held == nil || c.held || !s.out.mayHaveLeft(&c.out)) {
+		return fmt.Errorf("%w: call %d cannot be held", wire.ErrCorrupt, f.Call)
+	}
+	c.holding = h.Held
+	c.in = append(make([]byte, 0, h.Size), first...)
 	return s.completed(c)
 }
 
@@ -205,10 +209,28 @@ func (s *Session) note(f wire.Frame) error {
 
 // completed finishes c if its whole result is there.
 func (s *Session) completed(c *Call) error {
-	if len(c.in) == cap(c.in) {
+	switch {
+	case len(c.in) < cap(c.in):
+	case c.holding:
+		s.hold(c)
+	default:
 		s.finish(c, Result{Data: c.in, Started: true})
 	}
 	return nil
+}
+
+// hold gives c the result that is not its last, and lets its sender go.
+func (s *Session) hold(c *Call) {
+	r := Result{Data: c.in, Started: true}
+	c.in, c.held = nil, true
+	if !s.isLive(c) {
+		return
+	}
+	c.Held(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.released = true
+	s.wakeLocked(c)
 }
 
 // finish gives c its result, unless it has one.

@@ -51,8 +51,8 @@ const (
 	MaxPayload = MaxFrame - HeaderSize
 	// CallHeadSize is what a Call frame's payload starts with: size, time left, key, attempt and whether it is detached.
 	CallHeadSize = 28
-	// ResultHeadSize is what a Result frame's payload starts with: size.
-	ResultHeadSize = 8
+	// ResultHeadSize is what a Result frame's payload starts with: size and whether the call is held.
+	ResultHeadSize = 9
 )
 
 // ErrCorrupt means that the bytes are not frames. The session they came from cannot go on.
@@ -122,18 +122,28 @@ func CutCallHead(p []byte) (CallHead, []byte, error) {
 	return h, rest, checkSize(h.Size, rest)
 }
 
-// AppendResultHead appends the head of a result of size bytes.
-func AppendResultHead(b []byte, size int64) []byte {
-	return binary.LittleEndian.AppendUint64(b, uint64(size))
+// ResultHead is what a Result frame says about its message.
+type ResultHead struct {
+	Size int64 // of the whole message
+	Held bool  // the call goes on, for what the result has lent; another result ends it
 }
 
-// CutResultHead splits a Result frame's payload into the message's size and its first bytes.
-func CutResultHead(p []byte) (size int64, rest []byte, err error) {
-	if len(p) < ResultHeadSize {
-		return 0, nil, fmt.Errorf("%w: a result's head of %d bytes", ErrCorrupt, len(p))
+// AppendResultHead appends h.
+func AppendResultHead(b []byte, h ResultHead) []byte {
+	held := byte(0)
+	if h.Held {
+		held = 1
 	}
-	size, rest = int64(binary.LittleEndian.Uint64(p)), p[ResultHeadSize:]
-	return size, rest, checkSize(size, rest)
+	return append(binary.LittleEndian.AppendUint64(b, uint64(h.Size)), held)
+}
+
+// CutResultHead splits a Result frame's payload into its head and the first bytes of the message.
+func CutResultHead(p []byte) (ResultHead, []byte, error) {
+	if len(p) < ResultHeadSize || p[8] > 1 {
+		return ResultHead{}, nil, fmt.Errorf("%w: a result's head of %d bytes", ErrCorrupt, len(p))
+	}
+	h, rest := ResultHead{Size: int64(binary.LittleEndian.Uint64(p)), Held: p[8] == 1}, p[ResultHeadSize:]
+	return h, rest, checkSize(h.Size, rest)
 }
 
 func checkSize(size int64, first []byte) error {

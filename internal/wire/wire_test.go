@@ -86,8 +86,16 @@ func TestHeadsRoundTripAndAreChecked(t *testing.T) {
 	if _, _, err := CutResultHead([]byte("short")); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a short result head: %v", err)
 	}
-	if _, _, err := CutResultHead(AppendResultHead(nil, -1)); !errors.Is(err, ErrCorrupt) {
+	if _, _, err := CutResultHead(AppendResultHead(nil, ResultHead{Size: -1})); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a negative size: %v", err)
+	}
+	for _, want := range []ResultHead{{Size: 5}, {Size: 5, Held: true}} {
+		if got, rest, err := CutResultHead(append(AppendResultHead(nil, want), "hello"...)); got != want || string(rest) != "hello" || err != nil {
+			t.Errorf("result head: %+v %q %v", got, rest, err)
+		}
+	}
+	if _, _, err := CutResultHead([]byte{0, 0, 0, 0, 0, 0, 0, 0, 2}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a result that is neither held nor not: %v", err)
 	}
 }
 
