@@ -197,13 +197,18 @@ func (w *world) left(c *Call, r *runner, goesOn bool, err error) {
 	if o.holds != r || r == nil {
 		w.Fatalf("call %d was cut without a slot", o.number)
 	}
-	if goesOn && !c.Detached {
+	if goesOn && (!c.Detached || o.held) {
 		w.Fatalf("the function of call %d goes on", o.number)
+	}
+	if o.held && o.cutAt > 0 {
+		w.Fatalf("what call %d has returned was cut twice", o.number)
 	}
 	if !goesOn {
 		o.cutAt = w.now
 	}
-	w.outcome(c, err)
+	if !o.held {
+		w.outcome(c, err)
+	}
 }
 
 // outcome: one for each call, and the times that it tells add up.
@@ -226,7 +231,7 @@ func (w *world) outcome(c *Call, err error) {
 func (w *world) released(c *Call) {
 	o := w.of[c]
 	p := w.at[o.holds]
-	o.holds, o.sent, o.cutAt = nil, false, 0
+	o.holds, o.sent, o.held, o.cutAt = nil, false, false, 0
 	if p.holds--; p.holds == 0 {
 		p.idleSince, p.quietSince = w.now, w.now
 	}

@@ -19,7 +19,9 @@ import (
 )
 
 // cloud is a backend whose runners are goroutines that speak over pipes. A call's message says what its function
-// does: "echo", "for 3s", "forever" (until it is cancelled), "stubborn 3s" (cancelled or not). More words may follow.
+// does: "echo", "for 3s", "forever" (until it is cancelled), "stubborn 3s" (cancelled or not), "hold 3s" (the result,
+// for so long or until it is cancelled), "clutch 3s" (cancelled or not), "later 3s" (hold it
+// then). More words may follow.
 type cloud struct {
 	bootFor  time.Duration                 // how long a boot takes
 	refuse   func(n int) error             // the error of the n-th boot
@@ -124,6 +126,20 @@ func (m *machine) call(in *session.Incoming) {
 		}
 	case "forever":
 		<-ctx.Done()
+	case "later":
+		<-time.After(d)
+		in.Hold(nil)
+		<-ctx.Done()
+	case "hold", "clutch":
+		in.Hold([][]byte{in.Data})
+		hurry := ctx.Done()
+		if what == "clutch" {
+			hurry = m.done
+		}
+		select {
+		case <-time.After(d):
+		case <-hurry:
+		}
 	case "stubborn":
 		select {
 		case <-time.After(d):

@@ -35,6 +35,11 @@ type Call struct {
 	Key uint64
 	// Lent is what the function uses of its caller's process; nil if nothing can be.
 	Lent Lent
+	// Holds says that what the runner answers may hold something that stays there and keeps the slot until it is closed.
+	Holds bool
+	// Closed is called once if Held is true: when that was closed or lost, or with the call's context, for which err is the
+	// reason. last is what the runner answered in the end, if it did. It is called like Ended.
+	Closed func(c *Call, last []byte, err error)
 	// Sent, if not nil, is called each time that the call has been sent to Runner, before any Ended. It is called like
 	// Ended.
 	Sent func(*Call)
@@ -44,6 +49,7 @@ type Call struct {
 
 	// The outcome: what the runner answered, or why it did not, and where the time has gone until then.
 	Reply                    []byte
+	Held                     bool // the slot is held until Closed is called
 	Err                      error
 	Runner                   string // that had the call, or ""
 	Queued, Booting, Running time.Duration
@@ -55,6 +61,7 @@ type Call struct {
 	wake   chan struct{} // for him: granted, or the outcome is there. Made when he has to wait
 	unhook func() bool   // stops watching the caller's context
 	done   bool          // the outcome is there; guarded by the pool's lock
+	closed bool          // Closed has been called; likewise
 }
 
 // ticket is what the state knows of a call. It is guarded by the pool's lock. What a decision needs is close together, in
@@ -64,6 +71,7 @@ type ticket struct {
 	alarm      alarm // for its deadline; when it is cut: its function is overdue
 	phase      phase
 	answered   bool // has an outcome, though its function may still run
+	held       bool // has returned, and holds its slot for what it has returned
 	sent       bool // to a session
 	cut        bool // its function ought to end
 	alone      bool // arrived when no runner was up

@@ -24,7 +24,7 @@ func (p *Pool) Do(ctx context.Context, c *Call) error {
 	if slot { // it came together with the outcome
 		p.event(nil, func(now time.Duration) { p.state.finish(c, nil, now) })
 	}
-	if c.unhook != nil {
+	if c.unhook != nil && !c.Held { // else the context's end ends that
 		c.unhook()
 	}
 	return c.Err
@@ -84,7 +84,7 @@ func (p *Pool) watch(ctx context.Context, c *Call) {
 	})
 	p.mu.Lock()
 	c.unhook = stop
-	needless := c.done || c.UntilSlot && c.sent
+	needless := c.done && !c.Held || c.closed || c.UntilSlot && c.sent
 	p.mu.Unlock()
 	if needless {
 		stop()
@@ -159,10 +159,13 @@ func (p *Pool) finish(c *Call, err error) {
 func (p *Pool) abandon(c *Call, err error, goesOn bool) {
 	p.finish(c, err)
 	p.mu.Lock()
-	sent, l, remote := c.sent, c.on, c.remote
+	sent, held, l, remote := c.sent, c.Held, c.on, c.remote
 	p.mu.Unlock()
+	if held {
+		p.close(c, nil, err)
+	}
 	if sent { // else who sends it sees that it has its outcome
-		p.letGo(l, remote, goesOn || errors.Is(err, context.DeadlineExceeded))
+		p.letGo(l, remote, goesOn || !held && errors.Is(err, context.DeadlineExceeded))
 	}
 }
 
@@ -225,6 +228,9 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte, left time.Duration) error {
 	remote.Key, remote.Attended, remote.Attempt, remote.Detached = c.Key, c.synced, c.Attempt, c.Survives
 	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
+	if c.Holds {
+		remote.Held = func(r session.Result) { p.held(c, l, remote, r.Data) }
+	}
 	lends := c.Lent != nil && c.Lent.Lent()
 	if lends {
 		remote.Noted = c.Lent.Noted
@@ -310,6 +316,7 @@ func (p *Pool) answered(c *Call, reply []byte) {
 	if !late {
 		p.finish(c, nil)
 	}
+	p.close(c, reply, nil)
 }
 
 // lost gives c its outcome when it is known how its runner was lost, or has it run again. The slot is free at once.
@@ -317,12 +324,16 @@ func (p *Pool) lost(c *Call, l *live) {
 	var tell func()
 	p.event(nil, func(now time.Duration) {
 		p.state.died(l.runner, now)
-		answered := c.answered
+		answered, held := c.answered, c.Held && !c.closed
 		c.remote = new(session.Call)
-		if again := p.state.lose(c, now); again || answered {
+		if again := p.state.lose(c, now); again || answered && !held {
 			return
 		}
-		tell = func() { p.finish(c, l.lostError()) }
+		tell = func() {
+			err := l.lostError()
+			p.finish(c, err)
+			p.close(c, nil, err)
+		}
 		if !p.state.closed { // under the lock, so that Close waits for it
 			p.wg.Go(tell)
 			tell = nil

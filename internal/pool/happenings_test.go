@@ -6,7 +6,7 @@ import "time"
 var happenings = []func(*world){
 	(*world).arrive, (*world).arrive, (*world).arrive, (*world).arrive, (*world).arriveWithDeadline, (*world).arriveWithDeadline,
 	(*world).up, (*world).up, (*world).up, (*world).bootFailed, (*world).died, (*world).ended, (*world).ended, (*world).leaving,
-	(*world).begin, (*world).begin, (*world).begin, (*world).begin, (*world).begin,
+	(*world).begin, (*world).begin, (*world).begin, (*world).begin, (*world).begin, (*world).hold, (*world).hold,
 	(*world).finish, (*world).finish, (*world).finish, (*world).again, (*world).lose, (*world).goOn, (*world).expire, (*world).expire, (*world).cancel,
 	(*world).tick, (*world).tick, (*world).tick, (*world).skip, (*world).skip, (*world).answer, (*world).answer,
 	(*world).resize, (*world).shutOrClose,
@@ -131,6 +131,28 @@ func (w *world) begin() {
 	}
 }
 
+// hold is what happens to a call whose function returns something that stays.
+func (w *world) hold() {
+	c := pick(w, w.calls, func(c *Call) bool { return w.of[c].sent && !w.of[c].held })
+	if c == nil {
+		return
+	}
+	o := w.of[c]
+	wanted := o.outcomes == 0
+	if !wanted && o.cutAt == 0 {
+		o.cutAt = w.now
+	}
+	if wanted {
+		o.held = true
+		w.outcome(c, nil)
+	}
+	w.event(func(now time.Duration) {
+		if kept := w.s.hold(c, now); kept != wanted {
+			w.Fatalf("call %d is held: %v", o.number, kept)
+		}
+	})
+}
+
 func (w *world) finish() {
 	if c := w.holder(); c != nil {
 		w.finishCall(c)
@@ -234,6 +256,7 @@ func (w *world) expire() {
 		if after := w.of[c].outcomes; after == 0 && !placed || after > before && placed {
 			w.Fatalf("the caller has gone; it waits only for a slot: %v; outcomes: %d", c.UntilSlot, after)
 		}
+		w.holdsNot(c, placed)
 	}
 }
 
@@ -243,6 +266,14 @@ func (w *world) cancel() {
 		if w.of[c].outcomes == 0 {
 			w.Fatal("the call was cancelled and has no outcome")
 		}
+		w.holdsNot(c, false)
+	}
+}
+
+// holdsNot: what a call has returned ends with its context.
+func (w *world) holdsNot(c *Call, unless bool) {
+	if o := w.of[c]; o.held && o.cutAt == 0 && !unless {
+		w.Fatalf("what call %d has returned goes on", o.number)
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 	CallLeased  // a call has a slot
 	CallStarted // it is sent
 	CallLeft    // it has its outcome, and its function may go on, on its slot
+	CallHeld    // it has its outcome, which holds its slot until it is closed
 	CallMoved   // it certainly did not start, and is in line again
 	CallRetried // its runner was lost, and it is in line again
 	CallEnded   // its function is over, or nobody waits for it any more and its runner is lost
@@ -36,7 +37,7 @@ const (
 func (k Kind) String() string {
 	names := [kinds]string{
 		"", "runner booting", "boot failed", "runner up", "runner draining", "runner gone",
-		"call refused", "call queued", "call leased", "call started", "call left", "call moved", "call retried",
+		"call refused", "call queued", "call leased", "call started", "call left", "call held", "call moved", "call retried",
 		"call ended", "call failed", "call lost", "resized", "closing",
 	}
 	if k == 0 || k >= kinds {
@@ -56,7 +57,7 @@ type Event struct {
 	Attempt, Priority int           // of the call
 	Err               error         // why a boot or a call failed, or how a runner ended
 	Waited            time.Duration // of a call that has ended: until it had a slot
-	Ran               time.Duration // likewise: from then on
+	Ran               time.Duration // likewise: from then on until it had its outcome
 	Dropped           uint64        // events before this one that its reader was too slow for
 
 	at time.Duration
@@ -97,7 +98,7 @@ func (h *history) record(now time.Duration, what Kind, c *Call, r *runner, err e
 	if c != nil {
 		e.Call, e.Key, e.Attempt, e.Priority = c.number, c.Key, c.Attempt, c.Priority
 		switch what {
-		case CallEnded, CallFailed, CallLost, CallLeft:
+		case CallEnded, CallFailed, CallLost, CallLeft, CallHeld:
 			e.Waited, e.Ran = c.Queued+c.Booting, c.Running
 		}
 	}

@@ -43,10 +43,12 @@ func (w *world) countsAreTrue() {
 
 // slotsAreKept: a runner never has more calls than slots, and a cancelled call counts until its function is over.
 func (w *world) slotsAreKept() {
+	held := 0
 	for _, r := range w.runners {
 		if p := w.at[r]; r.load != p.holds || r.load > w.s.slots {
 			w.Fatalf("load %d, %d calls hold one of %d slots", r.load, p.holds, w.s.slots)
 		}
+		held += r.held
 	}
 	for _, c := range w.calls {
 		o := w.of[c]
@@ -59,6 +61,12 @@ func (w *world) slotsAreKept() {
 		if c.answered != (o.outcomes > 0) {
 			w.Fatalf("call %d is answered: %v", o.number, c.answered)
 		}
+		if o.held {
+			held--
+		}
+	}
+	if held != 0 {
+		w.Fatalf("the runners say %d too many of how many results hold slots", held)
 	}
 }
 

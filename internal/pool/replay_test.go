@@ -31,7 +31,7 @@ func newReplay(f failer) *replay {
 // leadsTo is where an event takes a runner or a call.
 var leadsTo = map[Kind]string{
 	RunnerBooting: "booting", BootFailed: "gone", RunnerUp: "ready", RunnerDraining: "draining", RunnerGone: "gone",
-	CallRefused: "over", CallQueued: "waiting", CallLeased: "leased", CallStarted: "running", CallLeft: "left",
+	CallRefused: "over", CallQueued: "waiting", CallLeased: "leased", CallStarted: "running", CallLeft: "left", CallHeld: "held",
 	CallMoved: "waiting", CallRetried: "waiting", CallEnded: "over", CallFailed: "over", CallLost: "over",
 }
 
@@ -89,7 +89,7 @@ func (p *replay) agrees(s Stats, now time.Duration) {
 	if s.Booting != stages["booting"] || s.Ready != stages["ready"] || s.Draining != stages["draining"] || s.RunnerTime != lived {
 		p.Fatalf("the events say %v and %v, the stats %+v", stages, lived, s)
 	}
-	if s.Waiting != phases["waiting"] || s.Running != phases["leased"]+phases["running"]+phases["left"] {
+	if s.Waiting != phases["waiting"] || s.Running != phases["leased"]+phases["running"]+phases["left"]+phases["held"] || s.Held != phases["held"] {
 		p.Fatalf("the events say %v, the stats %+v", phases, s)
 	}
 	for _, l := range s.Line {

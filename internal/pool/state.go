@@ -36,6 +36,7 @@ type runner struct {
 	disturbed  bool          // has had a call since it was asked
 	load       int           // calls that hold a slot
 	cut        int           // of these, those whose function ought to end
+	held       int           // of these, those whose result holds them
 	idleSince  time.Duration // when load became 0
 	quietSince time.Duration // the same, or when it last was asked or said that it is not idle
 
@@ -78,6 +79,7 @@ type state struct {
 	coming   ring          // booting ones, the last one first
 	count    [gone + 1]int // runners by stage
 	running  int           // calls that hold a slot
+	held     int           // of these, those whose result holds it
 	arrivals uint64        // calls that ever arrived
 	alarms   alarms        // of calls and runners
 	demand   demand        // what is known about boots
@@ -208,6 +210,10 @@ func (s *state) release(c *Call, now time.Duration) {
 	s.alarms.unset(&c.alarm)
 	if c.cut {
 		r.cut--
+	}
+	if c.held {
+		s.held--
+		r.held--
 	}
 	if r.stage == ready {
 		s.free.remove(r)
@@ -341,7 +347,11 @@ func (s *state) cancel(c *Call, cause error, now time.Duration) {
 }
 
 func (s *state) giveUp(c *Call, cause error, goesOn bool, now time.Duration) {
-	if c.answered || c.phase == over {
+	switch {
+	case c.held && !c.cut && c.phase == granted:
+		s.endHeld(c, cause, now)
+		return
+	case c.answered || c.phase == over:
 		return
 	}
 	err := s.timeout(c, cause, now)

@@ -101,6 +101,7 @@ type seen struct {
 	holds    *runner // whose slot it holds
 	inLine   bool
 	sent     bool          // on the slot that it holds
+	held     bool          // what it has returned holds that
 	starts   int           // how often it was sent
 	losses   int           // and lost
 	moves    int           // and put back, by a runner that is well

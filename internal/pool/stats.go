@@ -11,6 +11,7 @@ type Stats struct {
 	Min, Max                 int
 	Booting, Ready, Draining int // runners
 	Running                  int // calls that hold a slot, cancelled ones whose function goes on among them
+	Held                     int // of these, those that have returned something that is not closed
 	Waiting                  int // calls in line
 	WaitingBytes             int64
 	Line                     []LineStats // by priority, the highest first
@@ -46,6 +47,7 @@ type RunnerStats struct {
 	Stage   string        // booting, ready or draining
 	Reason  Reason        // why it takes no more calls
 	Running int           // calls that hold one of its slots
+	Held    int           // of these, those that have returned something that is not closed
 	Served  int           // calls whose function it was sent and is over
 	Age     time.Duration // since its boot began
 	Idle    time.Duration // since it had a call, or 0 if it has one or boots
@@ -73,7 +75,7 @@ func (s *state) stats(now time.Duration) Stats {
 	t := Stats{
 		Min: s.min, Max: s.max,
 		Booting: s.count[booting], Ready: s.count[ready], Draining: s.count[draining],
-		Running: s.running, Waiting: s.line.n, WaitingBytes: s.line.bytes,
+		Running: s.running, Held: s.held, Waiting: s.line.n, WaitingBytes: s.line.bytes,
 		FailedBoots: s.demand.failed, BootError: s.demand.last, Totals: s.history.totals(),
 	}
 	for _, l := range s.line.by {
@@ -96,7 +98,7 @@ func (h *history) totals() Totals {
 func (r *runner) stats(now time.Duration) RunnerStats {
 	s := RunnerStats{
 		ID: r.id, Stage: r.stage.String(), Reason: r.why,
-		Running: r.load, Served: r.served, Age: now - r.began,
+		Running: r.load, Held: r.held, Served: r.served, Age: now - r.began,
 	}
 	if r.load == 0 && r.stage != booting {
 		s.Idle = now - r.idleSince
