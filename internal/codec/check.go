@@ -61,11 +61,12 @@ func (c *checker) check(t reflect.Type, path []string) {
 	}
 	c.seen[t] = true
 	if isLent(t) {
-		why := " is lent to a call and does not come back with a result: " + wayLent(t)
-		if c.what == anElement {
-			why = " is lent to a call and does not pass through a channel: let the function capture it"
+		switch {
+		case c.what == anElement:
+			c.fail(path, article(t.String())+" "+t.String()+" is lent to a call and does not pass through a channel: let the function capture it")
+		case !comesBack(t):
+			c.fail(path, whyNotBack(t))
 		}
-		c.fail(path, article(t.String())+" "+t.String()+why)
 		return
 	}
 	if p := planOf(t); p.refused != nil {

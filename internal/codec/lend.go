@@ -3,6 +3,8 @@ package codec
 import (
 	"reflect"
 	"unsafe"
+
+	"github.com/fleetinglambda/flame/internal/image"
 )
 
 // Some things stay where they are and are used from the other side, through something that stands in for them: a
@@ -24,6 +26,17 @@ type Borrower interface {
 // Receive is Decode for a trusted message that may lend things.
 func Receive(data []byte, ptr any, b Borrower) error {
 	return decode(data, ptr, Trusted, b)
+}
+
+// Take is Decode for a result, which is not trusted and may lend what comesBack.
+func Take(data []byte, ptr any, b Borrower) error {
+	return decode(data, ptr, Untrusted, b)
+}
+
+// Lends says whether a result of type t may lend something.
+func Lends(t reflect.Type) bool {
+	im, err := image.Self()
+	return err == nil && typesFrom(im, t).lends
 }
 
 // What stands for a variable of a lent type.
@@ -49,10 +62,11 @@ func isLent(t reflect.Type) bool {
 	return false
 }
 
-// isReader says whether an interface type asks for Read, perhaps Close, and nothing else.
-func isReader(t reflect.Type) bool {
-	_, reads := t.MethodByName("Read")
-	return reads && isStream(t) && readCloserType.Implements(t)
+// comesBack says whether a variable of a type may be in a result and lend what it holds: its caller has to be able to
+// close it.
+func comesBack(t reflect.Type) bool {
+	_, closes := t.MethodByName("Close")
+	return closes && t.Kind() == reflect.Interface && isLent(t)
 }
 
 // lent looks at a variable of a lent type.
@@ -65,8 +79,9 @@ func (e *encoder) lent(o *op, at unsafe.Pointer, in int32) {
 		e.err.(*SendError).Path += arrow + refused.Path
 	case o.typ.Kind() == reflect.Interface && dynamic(o, at).size == 0:
 		e.typeID(dynamic(o, at))
-	case e.lender == nil && e.glance == 0:
-		e.err = e.sendError(in, at, nil, article(o.typ.String())+" "+o.typ.String()+" is lent to a call and does not come back with a result: "+wayLent(o.typ))
+	case e.glance > 0:
+	case e.lender == nil, e.may != nil && !comesBack(o.typ):
+		e.err = e.sendError(in, at, nil, whyNotBack(o.typ))
 	}
 }
 
@@ -76,15 +91,18 @@ func cannotPass(elem reflect.Type) *SendError {
 	return refused
 }
 
-// wayLent is the way out for what cannot be in a result.
-func wayLent(t reflect.Type) string {
-	if isReader(t) {
-		return "read it in the function and return the bytes"
+// whyNotBack is why a variable of a lent type cannot be in a result or an error, and the way out.
+func whyNotBack(t reflect.Type) string {
+	why := article(t.String()) + " " + t.String() + " is lent to a call and does not come back with "
+	switch {
+	case comesBack(t):
+		return why + "an error: return it as a result"
+	case t.Kind() == reflect.Interface && t != contextType:
+		return why + "a result that cannot be closed: hold it as an io.ReadCloser or the like, or read it in the function and return the bytes"
+	case t.Kind() == reflect.Chan:
+		return why + "a result: return a slice of the values, or send them on a channel that the function captures"
 	}
-	if t.Kind() == reflect.Chan {
-		return "return a slice of the values, or send them on a channel that the function captures"
-	}
-	return "leave it out of what the function returns"
+	return why + "a result: leave it out of what the function returns"
 }
 
 // writeLent writes a variable of a lent type.

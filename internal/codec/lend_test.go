@@ -80,21 +80,55 @@ func TestWhatIsLentIsRefusedInResults(t *testing.T) {
 		value     any
 		path, way string
 	}{
-		{ptr(io.Reader(strings.NewReader("x"))), "io.Reader", "return the bytes"},
-		{ptr(struct{ body io.ReadCloser }{io.NopCloser(strings.NewReader("x"))}), ".body (io.ReadCloser)", "return the bytes"},
+		{ptr(io.Reader(strings.NewReader("x"))), "io.Reader", "hold it as an io.ReadCloser"},
+		{ptr(struct{ out io.Writer }{new(bytes.Buffer)}), ".out (io.Writer)", "hold it as an io.ReadCloser"},
 		{ptr(t.Context()), "context.Context", "leave it out"},
 		{ptr(slog.Default()), "*slog.Logger", "leave it out"},
 		{ptr(log.Default()), "*log.Logger", "leave it out"},
 		{ptr(request), "*http.Request → .ctx (context.Context)", "leave it out"},
 	} {
-		_, err := Encode(c.value, Options{})
-		var refused *SendError
-		if !errors.As(err, &refused) || !strings.Contains(refused.Path, c.path) || !strings.Contains(refused.Reason, c.way) {
-			t.Errorf("%s: %v", c.path, err)
+		_, err := Encode(c.value, Options{Result: true, Lender: new(shelf)})
+		for _, err := range []error{err, CheckType(reflect.TypeOf(c.value).Elem())} {
+			var refused *SendError
+			if !errors.As(err, &refused) || !strings.Contains(refused.Path, c.path) || !strings.Contains(refused.Reason, c.way) {
+				t.Errorf("%s: %v", c.path, err)
+			}
 		}
 		if err := Check(c.value); err != nil {
 			t.Errorf("%s may be captured: %v", c.path, err)
 		}
+	}
+}
+
+func TestF13_WhatCanBeClosedComesBack(t *testing.T) {
+	type answer struct {
+		name  string
+		body  io.ReadCloser
+		files map[string]*interface {
+			io.ReaderAt
+			io.Closer
+		}
+	}
+	body := io.NopCloser(strings.NewReader("x"))
+	s, sent := new(shelf), answer{name: "n", body: body}
+	if err := CheckType(reflect.TypeOf(sent)); err != nil || !Lends(reflect.TypeOf(sent)) || !Lends(reflect.TypeFor[[]*io.ReadCloser]()) {
+		t.Error(err)
+	}
+	msg, err := Encode(&sent, Options{Result: true, Lender: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got answer
+	if err := Take(bytes.Join(msg, nil), &got, s); err != nil || got.body != body || got.name != "n" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, none := range []reflect.Type{reflect.TypeFor[string](), reflect.TypeFor[any](), reflect.TypeFor[map[int]*mapEntry]()} {
+		if Lends(none) {
+			t.Errorf("a %v lends something", none)
+		}
+	}
+	if _, err := Encode(&sent, Options{}); err == nil || !strings.Contains(err.Error(), "return it as a result") {
+		t.Error(err)
 	}
 }
 

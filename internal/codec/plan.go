@@ -105,9 +105,8 @@ var (
 	timeType = reflect.TypeFor[time.Time]()
 	typeType = reflect.TypeOf(reflect.TypeFor[int]()) // the pointer type behind the interface reflect.Type
 
-	contextType    = reflect.TypeFor[context.Context]()
-	readCloserType = reflect.TypeFor[io.ReadCloser]()
-	streamType     = reflect.TypeFor[interface { // all that something lent may be asked for
+	contextType = reflect.TypeFor[context.Context]()
+	streamType  = reflect.TypeFor[interface { // all that something lent may be asked for
 		io.ReadWriteSeeker
 		io.ReaderAt
 		io.WriterAt

@@ -12,6 +12,7 @@ import (
 type typeSet struct {
 	byOffset map[uint64]*plan
 	errors   func() *typeSet // looked at next; nil in the set of errors itself
+	lends    bool            // one of them may lend something
 }
 
 // at returns the plan of the type at an offset; nil if it is not in the set.
@@ -70,6 +71,7 @@ func (s *typeSet) include(im *image.Image, t reflect.Type) {
 			continue
 		}
 		s.byOffset[p.off] = p
+		s.lends = s.lends || comesBack(t)
 		switch t.Kind() {
 		case reflect.Pointer, reflect.Slice, reflect.Array:
 			todo = append(todo, t.Elem())
