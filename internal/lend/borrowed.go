@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/fleetinglambda/flame/internal/codec"
 )
 
 // errOver is the error of a stream that something left behind by the function still uses.
@@ -18,9 +20,11 @@ var errGone = errors.New("the parent that has lent this is gone")
 // borrowedStream stands in for a stream of the parent. What the function gets has its methods one by one: see shaped.
 // They may be called by several goroutines at once. Notes are sent with mu held, so that they are in order.
 type borrowedStream struct {
-	link   Link
+	link   noter
 	number uint64
-	seeks  bool // what reads it also moves what is written and sought
+	seeks  bool        // what reads it also moves what is written and sought
+	trust  codec.Trust // in who has it
+	closed func()      // it was closed; may be nil
 
 	mu      sync.Mutex // guards what follows
 	changed sync.Cond  // something has
@@ -47,20 +51,28 @@ type borrowedStream struct {
 	lastID   uint64
 }
 
+// noter sends notes.
+type noter interface{ Note(note []byte) bool }
+
 // stream stands in for a stream of the parent. It ends with the call's context, too, so that a cancelled function does
 // not wait for the parent.
 func (b *Borrower) stream(number uint64, details []byte) (t borrowed, err error) {
 	if len(details) != 1 {
 		return t, errNote
 	}
-	s := &borrowedStream{link: b.Link, number: number, seeks: details[0] == 1, epoch: 1}
-	s.changed.L = &s.mu
+	s := newBorrowedStream(b.Link, number, details[0] == 1, codec.Trusted)
 	ctx := b.Link.Context()
 	stop := context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })
 	return borrowed{value: s, heed: s.heed, settle: s.settle, end: func() {
 		stop()
 		s.end(errOver)
 	}}, nil
+}
+
+func newBorrowedStream(link noter, number uint64, seeks bool, trust codec.Trust) *borrowedStream {
+	s := &borrowedStream{link: link, number: number, seeks: seeks, trust: trust, epoch: 1}
+	s.changed.L = &s.mu
+	return s
 }
 
 // heed takes what the parent notes. Who waits for it goes on at once, where the note has just been read; otherwise the
@@ -90,7 +102,7 @@ func (s *borrowedStream) heedLocked(o op, payload []byte) {
 		}
 	case unwritten:
 		if s.failed == nil {
-			s.failed = unpackError(payload)
+			s.failed = unpackErrorOf(payload, s.trust)
 		}
 	case answered:
 		ok = s.heedAnswerLocked(payload)

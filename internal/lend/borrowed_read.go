@@ -115,7 +115,7 @@ func (s *borrowedStream) heedReadLocked(o op, payload []byte) bool {
 			return false
 		}
 		if epoch == s.epoch {
-			ending = unpackError(data[m+int(size):])
+			ending = unpackErrorOf(data[m+int(size):], s.trust)
 		}
 		data = data[m:][:size]
 	}

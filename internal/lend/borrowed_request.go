@@ -56,7 +56,10 @@ func (s *borrowedStream) heedAnswerLocked(payload []byte) bool {
 		return false
 	}
 	copy(w.into, a.data)
-	w.done, w.number, w.err = true, a.number, unpackResult(a.err)
+	w.done, w.number = true, a.number
+	if len(a.err) > 0 {
+		w.err = unpackErrorOf(a.err, s.trust)
+	}
 	delete(s.requests, id)
 	return true
 }
@@ -81,6 +84,9 @@ func (s *borrowedStream) close() error {
 		s.stopReadingLocked()
 		s.dropLocked()
 	}
+	if s.closed != nil {
+		s.closed()
+	}
 	failed := s.failureLocked()
 	switch {
 	case failed == nil:
@@ -98,13 +104,23 @@ func (s *borrowedStream) readAt(b []byte, off int64) (n int, err error) {
 	for first := true; err == nil && (first || n < len(b)); first = false {
 		piece := b[n:][:min(len(b)-n, room)]
 		args := binary.AppendUvarint(binary.AppendVarint(nil, off+int64(n)), uint64(len(piece)))
-		var m int64
-		m, err = s.requestLocked(aReadAt, piece, args...)
-		if n += int(m); int(m) < len(piece) {
+		var m int
+		m, err = s.pieceLocked(aReadAt, len(piece), piece, args...)
+		if n += m; m < len(piece) {
 			break
 		}
 	}
 	return n, err
+}
+
+// pieceLocked asks for something that is done with up to most bytes, and returns with how many.
+func (s *borrowedStream) pieceLocked(v verb, most int, into []byte, args ...byte) (int, error) {
+	n, err := s.requestLocked(v, into, args...)
+	if n < 0 || n > int64(most) {
+		s.endLocked(errNote)
+		return 0, errNote
+	}
+	return int(n), err
 }
 
 // writeAt writes in pieces that fit a note.
@@ -113,9 +129,9 @@ func (s *borrowedStream) writeAt(b []byte, off int64) (n int, err error) {
 	defer s.mu.Unlock()
 	for first := true; err == nil && (first || n < len(b)); first = false {
 		piece := b[n:][:min(len(b)-n, room)]
-		var m int64
-		m, err = s.requestLocked(aWriteAt, nil, append(binary.AppendVarint(nil, off+int64(n)), piece...)...)
-		if n += int(m); int(m) < len(piece) {
+		var m int
+		m, err = s.pieceLocked(aWriteAt, len(piece), nil, append(binary.AppendVarint(nil, off+int64(n)), piece...)...)
+		if n += m; m < len(piece) {
 			break
 		}
 	}

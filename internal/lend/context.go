@@ -107,8 +107,11 @@ func packError(err error) []byte {
 }
 
 // unpackError is the inverse of packError, for bytes of the parent.
-func unpackError(b []byte) error {
-	err, failed := codec.DecodeError(b, codec.Trusted)
+func unpackError(b []byte) error { return unpackErrorOf(b, codec.Trusted) }
+
+// unpackErrorOf is unpackError for bytes of anybody.
+func unpackErrorOf(b []byte, trust codec.Trust) error {
+	err, failed := codec.DecodeError(b, trust)
 	if failed != nil {
 		return failed
 	}
@@ -255,12 +258,4 @@ func packResult(err error) []byte {
 		return nil
 	}
 	return packError(err)
-}
-
-// unpackResult is the inverse of packResult.
-func unpackResult(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	return unpackError(b)
 }

@@ -22,6 +22,9 @@ type Desk struct {
 	// Again says that the function may run more than once.
 	Again bool
 
+	first  uint64              // the number of the first thing
+	closed func(number uint64) // the other side knows that a stream was closed for it; may be nil
+
 	using sync.WaitGroup // what uses lent streams; a method that waits nobody can end, so nobody waits for this
 
 	mu      sync.Mutex // guards what follows; never held across I/O
@@ -56,6 +59,7 @@ type lent struct {
 type outgoing struct {
 	note   []byte
 	buffer *buffer // that holds it and is free then; nil if none does
+	sent   func()  // is called then; may be nil
 }
 
 // Lend is for the codec: v stays here, and Borrow on the other side gets what is returned.
@@ -74,7 +78,7 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 			return t.ref, nil
 		}
 	}
-	number := uint64(len(d.things))
+	number := d.first + uint64(len(d.things))
 	d.things = append(d.things, lent{kind: k, value: v})
 	d.mu.Unlock()
 
@@ -103,7 +107,7 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.things[number] = t
+	d.things[number-d.first] = t
 	return t.ref, nil
 }
 
@@ -130,16 +134,14 @@ func (d *Desk) Bind(send func(note []byte)) {
 }
 
 // tell sends a note, now or when there is a runner to tell.
-func (d *Desk) tell(n []byte) {
-	d.mu.Lock()
-	d.notes = append(d.notes, outgoing{note: n})
-	d.tellLocked()
-}
+func (d *Desk) tell(n []byte) { d.tellOne(outgoing{note: n}) }
 
 // tellBuffer sends the note of n bytes that is in a buffer.
-func (d *Desk) tellBuffer(b *buffer, n int) {
+func (d *Desk) tellBuffer(b *buffer, n int) { d.tellOne(outgoing{note: b[:n], buffer: b}) }
+
+func (d *Desk) tellOne(o outgoing) {
 	d.mu.Lock()
-	d.notes = append(d.notes, outgoing{b[:n], b})
+	d.notes = append(d.notes, o)
 	d.tellLocked()
 }
 
@@ -167,6 +169,9 @@ func (d *Desk) tellLocked() {
 		for _, n := range notes {
 			send(n.note)
 			n.buffer.free()
+			if n.sent != nil {
+				n.sent()
+			}
 		}
 		d.mu.Lock()
 	}
@@ -177,11 +182,11 @@ func (d *Desk) tellLocked() {
 func (d *Desk) Noted(n []byte) {
 	number, o, payload, err := cutNote(n)
 	d.mu.Lock()
-	if err != nil || d.over || number >= uint64(len(d.things)) {
+	if err != nil || d.over || number-d.first >= uint64(len(d.things)) {
 		d.mu.Unlock()
 		return
 	}
-	heed := d.things[number].heed
+	heed := d.things[number-d.first].heed
 	d.mu.Unlock()
 	if heed != nil {
 		heed(o, payload)

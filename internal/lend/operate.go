@@ -162,7 +162,11 @@ func (s *stream) answer(o operation) {
 	s.asking--
 	s.mu.Unlock()
 	r.err = packResult(err)
-	s.desk.tell(packAnswer(s.number, o.id, r))
+	said := outgoing{note: packAnswer(s.number, o.id, r)}
+	if o.verb == aClose && s.desk.closed != nil {
+		said.sent = func() { s.desk.closed(s.number) }
+	}
+	s.desk.tellOne(said)
 }
 
 // seek seeks, unless an error of a former Write is not known to the function yet: that is what Seek returns then.

@@ -83,7 +83,8 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers
 		}
 	}()
 	var f Function
-	borrower := lend.Borrower{Link: in, Leftovers: left}
+	returned := lend.Returned{Link: in}
+	borrower := lend.Borrower{Link: &returned, Leftovers: left}
 	defer borrower.End()
 	var captured codec.Watched
 	if err := codec.ReceiveWatched(in.Data, &f, &borrower, &captured); err != nil {
@@ -91,13 +92,33 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers
 		return
 	}
 	o.Returns = &captured
-	reply = run(withAttempt(borrower.Context(), in.Attempt()), f, &borrower, o)
+	reply = run(withAttempt(borrower.Context(), in.Attempt()), f, &borrower, &returned, o)
+	holds := returned.Lent() && Outcome(reply[0][0]) == Returned
 	if changed := captured.Changed(); changed != "" {
 		reply = withRemark(clip(changed), reply)
 	}
+	if f = nil; holds {
+		reply = hold(in, reply, &returned, &borrower)
+	}
+	returned.End()
 }
 
-func run(ctx context.Context, f Function, borrower *lend.Borrower, o codec.Options) [][]byte {
+// hold answers with a result that holds something, and returns the last answer when that is closed: nothing, or
+// why it could not be used any more.
+func hold(in *session.Incoming, reply [][]byte, returned *lend.Returned, borrower *lend.Borrower) [][]byte {
+	returned.Begin()
+	in.Hold(reply)
+	err := returned.Wait(in.Context())
+	if unsettled := borrower.Settle(in.Context()); err == nil {
+		err = unsettled
+	}
+	if err != nil {
+		return withError(Failed, err, codec.Options{})
+	}
+	return nil
+}
+
+func run(ctx context.Context, f Function, borrower *lend.Borrower, returned *lend.Returned, o codec.Options) [][]byte {
 	settled := false
 	defer func() {
 		if !settled { // the function does not return, but what it wrote it wrote
@@ -112,7 +133,7 @@ func run(ctx context.Context, f Function, borrower *lend.Borrower, o codec.Optio
 	if err != nil {
 		return withError(Failed, err, o)
 	}
-	o.Result = true
+	o.Result, o.Lender = true, returned
 	msg, err := codec.Encode(result, o)
 	if err != nil {
 		return unsendable(err)

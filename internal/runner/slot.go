@@ -67,11 +67,14 @@ func meet(ctx context.Context, inst backend.Instance, runner string, w session.W
 	return session.Accept(ctx, conn, runner, w, limits)
 }
 
-// run has the process run a call. The result is lost if the process is.
-func (p *own) run(in *session.Incoming, grace time.Duration) (result session.Result, err error) {
+// run has the process run a call. The result is lost if the process is. One that is held is passed on when it comes; the
+// process has the call until the last.
+func (p *own) run(in *session.Incoming, grace time.Duration) (session.Result, error) {
+	ended, held := make(chan session.Result, 1), make(chan session.Result, 1)
 	c := &session.Call{
 		Key: in.Key(), Attempt: in.Attempt(), Attended: true,
-		Ended: func(r session.Result) { result = r },
+		Ended: func(r session.Result) { ended <- r },
+		Held:  func(r session.Result) { held <- r },
 		Noted: func(note []byte) { in.Room(maxBacklog); in.Note(note) },
 	}
 	var left time.Duration
@@ -79,7 +82,7 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (result session.Res
 		left = max(1, time.Until(d))
 	}
 	if err := p.session.Send(c, [][]byte{in.Data}, left); err != nil {
-		return result, err
+		return session.Result{}, err
 	}
 	in.Data = nil // the session has it until it has left
 	p.runs(in, c)
@@ -91,6 +94,15 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (result session.Res
 		p.limit(in, c, grace, over)
 	})
 	p.session.Wait(c)
+	select {
+	case r := <-held:
+		in.Hold([][]byte{r.Data})
+		if in.Context().Err() != nil { // for its deadline perhaps, which the process does not keep any more
+			p.session.Cancel(c)
+		}
+	default:
+	}
+	result := <-ended
 	if close(over); !stop() {
 		<-limited
 	}
