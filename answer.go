@@ -13,15 +13,16 @@ import (
 // errGoexit is the error of a function that ended its goroutine instead of returning.
 var errGoexit = errors.New("the function ended its goroutine with runtime.Goexit (t.FailNow does that too) and returned nothing")
 
-// readAnswer turns a runner's answer into the function's result or an error. The answer may be any bytes.
-func readAnswer(answer []byte, from string, result any) error {
+// readAnswer turns a runner's answer into the function's result or an error. The answer may be any bytes. held makes what stands in
+// for what the result holds; nil if it cannot.
+func readAnswer(answer []byte, from string, result any, held codec.Borrower) error {
 	if len(answer) == 0 {
 		return badAnswer(from, errors.New("it is empty"))
 	}
 	data := answer[1:]
 	switch o := runner.Outcome(answer[0]); o {
 	case runner.Returned:
-		return readResult(data, from, result)
+		return readResult(data, from, result, held)
 	case runner.Failed:
 		err, failed := codec.DecodeError(data, codec.Untrusted)
 		if failed != nil {
@@ -47,11 +48,11 @@ func readAnswer(answer []byte, from string, result any) error {
 	}
 }
 
-func readResult(data []byte, from string, result any) error {
+func readResult(data []byte, from string, result any, held codec.Borrower) error {
 	if result == nil {
 		return nil
 	}
-	if err := codec.Decode(data, result, codec.Untrusted); err != nil {
+	if err := codec.Take(data, result, held); err != nil {
 		return badAnswer(from, err)
 	}
 	return nil

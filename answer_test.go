@@ -22,7 +22,7 @@ func FuzzReadAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		var result map[string][]int
-		err := readAnswer(answer, "r", &result)
+		err := readAnswer(answer, "r", &result, nil)
 		var send *SendError
 		if err != nil && !Ran(err) && !errors.As(err, &send) {
 			t.Errorf("%x: %v does not say whether the function ran", answer, err)

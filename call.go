@@ -15,6 +15,10 @@ import (
 // The work ends with ctx, and with the call's timeout ([Timeout], or that of the pool): Call returns a
 // [TimeoutError] at once and the context that fn has got is cancelled. Other errors are a [SendError], a
 // [BootError], [ErrPoolClosed], a [RunnerLostError], and once fn has run a [RemoteError] or a [PanicError]; [Ran] tells.
+//
+// What fn returns as an [io.ReadCloser], or another such interface with Close, stays on the runner and is read from there.
+// It holds the runner's slot until it is closed or ctx ends; the timeout is over when fn has returned. If the runner is lost, Read
+// fails with a [RunnerLostError]. What the program loses without closing it is closed, with a warning.
 func Call[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...Option) (T, error) {
 	var result T
 	err := p.do(ctx, function[T]{fn}, &result, opts)
@@ -46,14 +50,22 @@ func Cast(ctx context.Context, p *Pool, fn func(context.Context) error, opts ...
 // Start runs fn on a runner of p as [Call] does, but does not wait for it. The captured variables are
 // copied before Start returns. Every error is the Task's.
 func Start[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, error), opts ...Option) *Task[T] {
-	t := &Task[T]{pool: p, done: make(chan struct{})}
-	t.sending.call.Ended = func(*pool.Call) {
-		t.sending.desk.Close()
-		close(t.done)
+	c, out := new(sending), &outcome[T]{done: make(chan struct{})}
+	c.call.Ended = func(call *pool.Call) {
+		if call.Held { // read now, so that it is closed even if nobody waits for it
+			c.Go(func() {
+				out.read.Do(func() { out.err = p.readHeld(c, &out.result) })
+				close(out.done)
+			})
+			return
+		}
+		c.desk.Close()
+		close(out.done)
 	}
-	if err := p.start(ctx, &t.sending, function[T]{fn}, opts); err != nil {
+	t := &Task[T]{pool: p, sending: c, outcome: out}
+	if err := p.start(ctx, c, function[T]{fn}, opts); err != nil {
 		t.refused = err
-		close(t.done)
+		close(out.done)
 	}
 	return t
 }
@@ -61,11 +73,16 @@ func Start[T any](ctx context.Context, p *Pool, fn func(context.Context) (T, err
 // Task is a function that [Start] has started. Its methods may be called by several goroutines at once.
 type Task[T any] struct {
 	pool    *Pool
-	sending sending
-	refused error         // the pool did not take it
-	done    chan struct{} // closed when the outcome is known
+	sending *sending
+	refused error // the pool did not take it
+	outcome *outcome[T]
+}
 
-	decode sync.Once
+// outcome is what becomes of a Task. When it is known, only the Task refers to it.
+type outcome[T any] struct {
+	done chan struct{} // closed when it is known
+
+	read   sync.Once
 	result T
 	err    error
 }
@@ -73,23 +90,24 @@ type Task[T any] struct {
 // Wait waits for the function and returns its result, any number of times. ctx bounds only the wait: when
 // it ends first, Wait returns its cause and the function runs on.
 func (t *Task[T]) Wait(ctx context.Context) (T, error) {
+	out := t.outcome
 	select {
-	case <-t.done:
+	case <-out.done:
 	case <-ctx.Done():
 		var none T
 		return none, context.Cause(ctx)
 	}
-	t.decode.Do(func() {
-		if t.err = t.refused; t.err == nil {
+	out.read.Do(func() {
+		if out.err = t.refused; out.err == nil {
 			t.sending.desk.Wait(ctx)
-			t.err = t.pool.read(&t.sending.call, t.sending.call.Err, &t.result)
+			out.err = t.pool.read(&t.sending.call, t.sending.call.Err, &out.result)
 		}
 	})
-	return t.result, t.err
+	return out.result, out.err
 }
 
 // Done is closed when the function's outcome is known.
-func (t *Task[T]) Done() <-chan struct{} { return t.done }
+func (t *Task[T]) Done() <-chan struct{} { return t.outcome.done }
 
 // Cancel ends the work as the end of its context does. A Task that is over stays as it is.
 func (t *Task[T]) Cancel() {

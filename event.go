@@ -25,6 +25,7 @@ const (
 	CallLeased  = EventKind(pool.CallLeased)  // a call has a slot on a runner
 	CallStarted = EventKind(pool.CallStarted) // a call was sent to its runner
 	CallLeft    = EventKind(pool.CallLeft)    // its caller has an outcome; the function may go on, and holds its slot
+	CallHeld    = EventKind(pool.CallHeld)    // its caller has a result that holds the slot until it is closed
 	CallMoved   = EventKind(pool.CallMoved)   // it certainly did not start, and is in line again
 	CallRetried = EventKind(pool.CallRetried) // its runner was lost, and it is in line again
 	CallEnded   = EventKind(pool.CallEnded)   // its function is over
@@ -50,7 +51,7 @@ type Event struct {
 	Call              uint64 // its number in the order of arrival; 0 if the event is about none
 	Function          string // the call's: main.handler.func1 (server.go:42)
 	Attempt, Priority int
-	Waited, Ran       time.Duration // of a call that is over: until it had its slot, and from then on
+	Waited, Ran       time.Duration // of a call that is over: until it had its slot, and from then on until its outcome
 
 	Err     error  // why a boot or a call failed, or how a runner ended
 	Dropped uint64 // events right before this one that were not told, because the function that is told them was too slow

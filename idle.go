@@ -28,7 +28,7 @@ func idleCheck(c Config) (func(context.Context, *session.Session) (bool, error),
 			if r.Lost {
 				return false, fmt.Errorf("ask whether it is idle: its session is over")
 			}
-			return idle, readAnswer(r.Data, "", &idle)
+			return idle, readAnswer(r.Data, "", &idle, nil)
 		case <-ctx.Done():
 			s.Cancel(call)
 			s.Release(call)

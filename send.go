@@ -16,6 +16,7 @@ import (
 type sending struct {
 	call     pool.Call
 	desk     lend.Desk
+	held     lend.Held // what its result has lent
 	pool     *Pool
 	crossing runner.Function
 	wrong    []error // what is wrong with its options
@@ -31,6 +32,9 @@ func (p *Pool) do(ctx context.Context, f sendable, result any, opts []Option) er
 		return codec.Encode(&c.crossing, codec.Options{Limit: p.config.MessageLimit, Lender: &c.desk, Notice: c})
 	}
 	err := p.pool.Do(ctx, &c.call)
+	if c.call.Held {
+		return p.readHeld(c, result)
+	}
 	c.desk.Close()
 	if err != nil { // the caller has waited long enough
 		ended, cancel := context.WithCancel(ctx)
@@ -67,7 +71,7 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 	if code == 0 {
 		return &SendError{Path: "the function", Reason: "it is nil: pass a func literal or a function"}
 	}
-	c.call.Key, c.call.Lent = uint64(code), &c.desk
+	c.call.Key, c.call.Lent = uint64(code), c
 	if c.call.Timeout = p.config.Timeout; c.call.Timeout < 0 {
 		c.call.Timeout = 0
 	}
@@ -79,6 +83,9 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 	}
 	if err := codec.CheckType(f.result()); err != nil {
 		return atRim(p.config.Name, err)
+	}
+	if c.call.Holds = codec.Lends(f.result()); c.call.Holds {
+		c.call.Closed, c.held.Owner = c.closed, c
 	}
 	c.pool, c.crossing = p, f
 	c.desk.Context, c.desk.Owner, c.desk.Again, c.desk.Limit = ctx, c, c.call.Retry > 0, p.config.MessageLimit
@@ -97,7 +104,23 @@ func (p *Pool) read(c *pool.Call, err error, result any) error {
 	if changed != "" {
 		p.warnChanged(c, changed)
 	}
-	return readAnswer(answer, c.Runner, result)
+	return readAnswer(answer, c.Runner, result, nil)
+}
+
+// Lent says whether the runner may have something to note.
+func (c *sending) Lent() bool { return c.call.Holds || c.desk.Lent() }
+
+// Noted takes a note of the runner.
+func (c *sending) Noted(note []byte) {
+	if !c.held.Noted(note) {
+		c.desk.Noted(note)
+	}
+}
+
+// Bind is called when the call was sent to a runner.
+func (c *sending) Bind(send func(note []byte)) {
+	c.desk.Bind(send)
+	c.held.Bind(send)
 }
 
 // Go runs f, which the call's desk needs done besides; the pool's Close waits for it.

@@ -11,6 +11,7 @@ type Stats struct {
 	Min, Max                 int
 	Booting, Ready, Draining int             // runners
 	Running                  int             // calls that hold a slot, also those whose caller has gone while the function goes on
+	Held                     int             // of these, those that have returned something that is not closed yet
 	Waiting                  int             // calls in line
 	WaitingBytes             int64           // what these take up, see Config.MaxQueueBytes
 	Line                     []PriorityStats // the line by priority, the highest first
@@ -42,6 +43,7 @@ type RunnerStats struct {
 	Stage   string        // booting, ready or draining
 	Reason  string        // why it is draining, see Event
 	Running int           // calls that hold one of its slots
+	Held    int           // of these, those that have returned something that is not closed yet
 	Served  int           // calls that are over
 	Age     time.Duration // since its boot began
 	Idle    time.Duration // since it had a call; 0 if it has one, or boots
@@ -52,7 +54,7 @@ func (p *Pool) Stats() Stats {
 	s := p.pool.Stats()
 	t := Stats{
 		Min: s.Min, Max: s.Max, Booting: s.Booting, Ready: s.Ready, Draining: s.Draining,
-		Running: s.Running, Waiting: s.Waiting, WaitingBytes: s.WaitingBytes,
+		Running: s.Running, Held: s.Held, Waiting: s.Waiting, WaitingBytes: s.WaitingBytes,
 		FailedBoots: s.FailedBoots, LastBoot: atRim(p.config.Name, s.BootError),
 		Boots: s.Boots, BootsFailed: s.BootsFailed, Joined: s.Joined, Gone: s.Gone,
 		Arrived: s.Arrived, Refused: s.Refused, Leased: s.Leased, Started: s.Started, Ended: s.Ended, Left: s.Left,
@@ -69,6 +71,6 @@ func (p *Pool) Stats() Stats {
 
 func runnerStats(r pool.RunnerStats) RunnerStats {
 	return RunnerStats{
-		ID: r.ID, Stage: r.Stage, Reason: string(r.Reason), Running: r.Running, Served: r.Served, Age: r.Age, Idle: r.Idle,
+		ID: r.ID, Stage: r.Stage, Reason: string(r.Reason), Running: r.Running, Held: r.Held, Served: r.Served, Age: r.Age, Idle: r.Idle,
 	}
 }
