@@ -191,7 +191,7 @@ func TestF13_WhatIsLostIsClosedWithAWarning(t *testing.T) {
 			forgotten(t, p, log)
 			free(t, p)
 			if said := log.read(); strings.Count(said, "without being closed") != 1 || !strings.Contains(said, "pool=test") ||
-				!strings.Contains(said, "TestF13_WhatIsLostIsClosedWithAWarning.func1 (held_test.go:") {
+				!strings.Contains(said, "TestF13_WhatIsLostIsClosedWithAWarning.func1 (held_end_test.go:") {
 				t.Errorf("logged: %s", said)
 			}
 		})
