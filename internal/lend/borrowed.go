@@ -155,7 +155,7 @@ func (s *borrowedStream) settle(ctx context.Context) error {
 	if s.written == s.done && s.failed == nil {
 		return nil
 	}
-	_, err := s.requestLocked(aFlush, nil)
+	_, err := s.requestLocked(aFlush)
 	if failed := s.failureLocked(); failed != nil {
 		return failed
 	}

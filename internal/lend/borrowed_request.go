@@ -9,13 +9,25 @@ import (
 type wanted struct {
 	written uint64 // notes of what was written that are done with when it is answered
 	into    []byte // where bytes go
+	most    int64  // how many the number can be, if it is one of bytes; else -1
 	done    bool   // number and err are set
 	number  int64
 	err     error
 }
 
 // requestLocked asks the parent for something and waits for the answer, without the lock. What is written comes first.
-func (s *borrowedStream) requestLocked(v verb, into []byte, args ...byte) (int64, error) {
+func (s *borrowedStream) requestLocked(v verb, args ...byte) (int64, error) {
+	return s.awaitLocked(v, &wanted{most: -1, written: s.written}, args)
+}
+
+// pieceLocked asks for something that is done with up to most bytes, and returns with how many. Others are asked for and
+// done meanwhile.
+func (s *borrowedStream) pieceLocked(v verb, most int, into []byte, args ...byte) (int, error) {
+	n, err := s.awaitLocked(v, &wanted{into: into, most: int64(most)}, args)
+	return int(n), err
+}
+
+func (s *borrowedStream) awaitLocked(v verb, w *wanted, args []byte) (int64, error) {
 	for s.over == nil && len(s.requests) >= maxRequests {
 		s.waitLocked()
 	}
@@ -27,10 +39,6 @@ func (s *borrowedStream) requestLocked(v verb, into []byte, args ...byte) (int64
 	}
 	if s.requests == nil {
 		s.requests = make(map[uint64]*wanted)
-	}
-	w := &wanted{into: into, written: s.written}
-	if v == aReadAt || v == aWriteAt { // which do not wait for each other
-		w.written = 0
 	}
 	s.lastID++
 	s.requests[s.lastID] = w
@@ -52,7 +60,7 @@ func (s *borrowedStream) requestLocked(v verb, into []byte, args ...byte) (int64
 func (s *borrowedStream) heedAnswerLocked(payload []byte) bool {
 	id, a, ok := cutAnswer(payload)
 	w := s.requests[id]
-	if !ok || w == nil || len(a.data) > len(w.into) {
+	if !ok || w == nil || len(a.data) > len(w.into) || w.most >= 0 && (a.number < 0 || a.number > w.most) {
 		return false
 	}
 	copy(w.into, a.data)
@@ -68,7 +76,7 @@ func (s *borrowedStream) heedAnswerLocked(payload []byte) bool {
 func (s *borrowedStream) seek(offset int64, whence int) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, err := s.requestLocked(aSeek, nil, binary.AppendVarint(binary.AppendVarint(nil, offset), int64(whence))...)
+	at, err := s.requestLocked(aSeek, binary.AppendVarint(binary.AppendVarint(nil, offset), int64(whence))...)
 	if failed := s.failureLocked(); failed != nil && s.over == nil {
 		return 0, failed
 	}
@@ -79,7 +87,7 @@ func (s *borrowedStream) seek(offset int64, whence int) (int64, error) {
 func (s *borrowedStream) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.requestLocked(aClose, nil)
+	_, err := s.requestLocked(aClose)
 	if s.over == nil {
 		s.stopReadingLocked()
 		s.dropLocked()
@@ -111,16 +119,6 @@ func (s *borrowedStream) readAt(b []byte, off int64) (n int, err error) {
 		}
 	}
 	return n, err
-}
-
-// pieceLocked asks for something that is done with up to most bytes, and returns with how many.
-func (s *borrowedStream) pieceLocked(v verb, most int, into []byte, args ...byte) (int, error) {
-	n, err := s.requestLocked(v, into, args...)
-	if n < 0 || n > int64(most) {
-		s.endLocked(errNote)
-		return 0, errNote
-	}
-	return int(n), err
 }
 
 // writeAt writes in pieces that fit a note.
