@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"weak"
 
@@ -167,7 +168,7 @@ func (h *Held) End(err error) {
 		return
 	}
 	h.over = err
-	things := h.things
+	things := slices.Clone(h.things)
 	h.mu.Unlock()
 	for _, t := range things {
 		if s := t.stream.Value(); s != nil {
