@@ -51,6 +51,31 @@ func TestF13_CancellingTheCallEndsItsReader(t *testing.T) {
 	}
 }
 
+// TestF13_TheEndOfAContextIsNoEndOfFile: the function captures the context that the call was made with, whose deadline the call's is,
+// and the command that it ends has written all it will.
+func TestF13_TheEndOfAContextIsNoEndOfFile(t *testing.T) {
+	for name, isolation := range map[string]flame.Isolation{"Shared": flame.Shared, "PerCall": flame.PerCall} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := open(t, flame.Config{Isolation: isolation, Min: 1})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			r, err := flame.Call(ctx, p, func(context.Context) (io.ReadCloser, error) {
+				return command(ctx, "sleep", "1000")
+			}, flame.Timeout(300*time.Millisecond))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err := io.ReadAll(r); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("read %q, %v", text, err)
+			}
+			if err := r.Close(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("closed: %v", err)
+			}
+			free(t, p)
+		})
+	}
+}
+
 func TestF13_AKilledRunnerIsAnErrorOfItsReader(t *testing.T) {
 	p, _ := open(t, flame.Config{})
 	type answer struct {

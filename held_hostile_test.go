@@ -92,24 +92,24 @@ func TestF13_ARunnerThatHoldsWhatItMayNotHarmsOnlyItself(t *testing.T) {
 		read   string // of the reader, if there is one
 	}{
 		"nothing": {answer: func(in *session.Incoming) {
-			in.Hold(returned(t, nil, nil))
+			in.Hold(returned(t, nil, nil), false)
 			until(in)
 		}},
 		"garbage": {answer: func(in *session.Incoming) {
-			in.Hold([][]byte{{byte(runner.Returned), 0xff, 0xff}})
+			in.Hold([][]byte{{byte(runner.Returned), 0xff, 0xff}}, false)
 			until(in)
 		}, err: "cannot be read"},
 		"no bytes": {answer: func(in *session.Incoming) {
-			in.Hold(nil)
+			in.Hold(nil, false)
 			until(in)
 		}, err: "it is empty"},
 		"an error": {answer: func(in *session.Incoming) {
 			msg, _ := codec.EncodeError(io.ErrUnexpectedEOF, codec.Options{})
-			in.Hold(append([][]byte{{byte(runner.Failed)}}, msg...))
+			in.Hold(append([][]byte{{byte(runner.Failed)}}, msg...), false)
 			until(in)
 		}, err: io.ErrUnexpectedEOF.Error()},
 		"of a procedure": {run: true, answer: func(in *session.Incoming) {
-			in.Hold(nil)
+			in.Hold(nil, false)
 			until(in)
 		}, err: "lost"},
 		"without holding it": {answer: func(in *session.Incoming) {
@@ -117,17 +117,17 @@ func TestF13_ARunnerThatHoldsWhatItMayNotHarmsOnlyItself(t *testing.T) {
 		}, err: "lent where nothing can be"},
 		"twice": {answer: func(in *session.Incoming) {
 			answer := returned(t, &lend.Returned{Link: in}, file())
-			in.Hold(answer)
-			in.Hold(answer)
+			in.Hold(answer, false)
+			in.Hold(answer, false)
 			until(in)
 		}, read: "lost"},
 		"a nonsense note": {answer: func(in *session.Incoming) {
-			in.Hold(returned(t, &lend.Returned{Link: in}, file()))
+			in.Hold(returned(t, &lend.Returned{Link: in}, file()), false)
 			in.Listen(func([]byte) { in.Note([]byte{0x80, 0x80, 0x80, 0x80, 0x10, 5}) })
 			until(in)
 		}, read: "cannot be read"},
 		"a nonsense end": {answer: func(in *session.Incoming) {
-			in.Hold(returned(t, &lend.Returned{Link: in}, file()))
+			in.Hold(returned(t, &lend.Returned{Link: in}, file()), false)
 			in.Reply([][]byte{{77}})
 		}, read: "outcome 77"},
 	} {

@@ -30,6 +30,7 @@ type Borrower struct {
 	things  map[uint64]borrowed
 	context context.Context // the call's own; nil until it is asked for
 	cancel  func()          // of context, if that was made here
+	timed   bool            // context keeps the deadline itself
 }
 
 // borrowed is something that stands in.
@@ -112,6 +113,13 @@ func (b *Borrower) Context() context.Context {
 		return b.Link.Context()
 	}
 	return b.context
+}
+
+// KeepsDeadline says whether the function has the call's own context in a form that ends at the call's deadline by itself.
+func (b *Borrower) KeepsDeadline() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.timed
 }
 
 // heed gives a note of the parent to the thing that it is about. An empty one is about them all.

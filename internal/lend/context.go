@@ -132,6 +132,7 @@ func (b *Borrower) own(f form) context.Context {
 			deadline = time.Now().Add(never)
 		}
 		b.context, b.cancel = formed(ctx, f, deadline)
+		b.timed = ok && f == timerForm
 	}
 	return b.context
 }

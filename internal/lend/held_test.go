@@ -170,7 +170,7 @@ func TestF13_WhatIsOpenWhenTheCallEndsIsClosedOnItsRunner(t *testing.T) {
 		}
 	})
 	cancel(why)
-	if err := from.Wait(r.ctx); err != nil {
+	if err := from.Wait(r.ctx); !errors.Is(err, why) {
 		t.Error(err)
 	}
 	to.End(why)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 )
 
 // What a function returns may be lent in turn: it stays on the runner, and the parent has what stands in for it until
@@ -80,7 +81,8 @@ func (r *Returned) Lent() bool {
 	return r.open > 0
 }
 
-// Begin is called before the result is sent.
+// Begin is called before the result is sent. What ends with the call's context may end as if nothing had happened, so of what
+// comes after that the parent hears nothing.
 func (r *Returned) Begin() {
 	r.mu.Lock()
 	listens := r.others != nil
@@ -88,20 +90,27 @@ func (r *Returned) Begin() {
 	if !listens {
 		r.Link.Listen(r.heed)
 	}
-	r.desk.Bind(func(n []byte) { r.Link.Note(n) })
+	ctx := r.Link.Context()
+	r.desk.Bind(func(n []byte) {
+		if deadline, has := ctx.Deadline(); ctx.Err() == nil && (!has || time.Now().Before(deadline)) {
+			r.Link.Note(n)
+		}
+	})
 }
 
 // Wait waits until the parent has closed everything. When ctx ends before, what is open is closed here. An error is why
 // the parent could not use it any more.
 func (r *Returned) Wait(ctx context.Context) error {
+	var ended error
 	select {
 	case <-r.done:
 	case <-ctx.Done():
+		ended = context.Cause(ctx)
 	}
 	r.End()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.fault
+	return errors.Join(r.fault, ended)
 }
 
 // End closes what is open.

@@ -128,10 +128,10 @@ func (m *machine) call(in *session.Incoming) {
 		<-ctx.Done()
 	case "later":
 		<-time.After(d)
-		in.Hold(nil)
+		in.Hold(nil, false)
 		<-ctx.Done()
 	case "hold", "clutch":
-		in.Hold([][]byte{in.Data})
+		in.Hold([][]byte{in.Data}, false)
 		hurry := ctx.Done()
 		if what == "clutch" {
 			hurry = m.done

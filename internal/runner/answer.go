@@ -107,7 +107,7 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers
 // why it could not be used any more.
 func hold(in *session.Incoming, reply [][]byte, returned *lend.Returned, borrower *lend.Borrower) [][]byte {
 	returned.Begin()
-	in.Hold(reply)
+	in.Hold(reply, borrower.KeepsDeadline())
 	err := returned.Wait(in.Context())
 	if unsettled := borrower.Settle(in.Context()); err == nil {
 		err = unsettled

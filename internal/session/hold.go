@@ -7,13 +7,15 @@ import (
 )
 
 // Hold answers the call, which goes on: Reply is still to come. It is called once at most, when the function has
-// returned something that the parent uses from now on. The deadline was the function's; the context lives on without it
-// until the parent cancels the call or the session is over, also for a call that is detached: there is nobody else who could
-// use what it has returned. It waits for a slow connection.
-func (in *Incoming) Hold(parts [][]byte) {
+// returned something that the parent uses from now on. The deadline was the function's; the context lives on without it,
+// unless it is kept, until the parent cancels the call or the session is over, also for a call that is detached: there is
+// nobody else who could use what it has returned. Hold waits for a slow connection.
+func (in *Incoming) Hold(parts [][]byte, keepDeadline bool) {
 	v := in.server
 	v.mu.Lock()
-	in.ctx.lift()
+	if !keepDeadline {
+		in.ctx.lift()
+	}
 	in.alone = false
 	over := v.over
 	v.mu.Unlock()

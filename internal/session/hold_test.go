@@ -43,7 +43,7 @@ func keep(result []byte) func(*Incoming) {
 			}
 			in.Note(bytes.ToUpper(note))
 		})
-		in.Hold([][]byte{result})
+		in.Hold([][]byte{result}, false)
 		select {
 		case <-over:
 			in.Reply([][]byte{[]byte("over")})
@@ -122,7 +122,7 @@ func TestF13_WhatIsHeldOutlivesTheDeadlineAndEndsWithTheSession(t *testing.T) {
 		s, _ := connect(t, parent, runner, func(in *Incoming) {
 			own, cancel := context.WithCancel(in.Context())
 			defer cancel()
-			in.Hold(nil)
+			in.Hold(nil, false)
 			if _, has := own.Deadline(); has {
 				t.Error("it has a deadline")
 			}
@@ -215,7 +215,7 @@ func TestF13_OfADetachedCallNothingIsHeldWithoutItsParent(t *testing.T) {
 			close(begun)
 			<-lost
 		}
-		in.Hold(nil)
+		in.Hold(nil, false)
 		<-in.Context().Done()
 		over <- in.Context().Err()
 		in.Reply(nil)
