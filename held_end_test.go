@@ -186,8 +186,8 @@ func forgotten(t *testing.T, p *flame.Pool, log *paper) {
 func TestF13_WhatIsLostIsClosedWithAWarning(t *testing.T) {
 	type pair struct{ a, b io.ReadCloser }
 	name, _ := paperFile(t, 16)
-	two := func(context.Context) (*pair, error) {
-		a, err := os.Open(name)
+	two := func(ctx context.Context) (*pair, error) {
+		a, err := command(ctx, "sleep", "1000") // which is waited for when it is closed
 		if err != nil {
 			return nil, err
 		}

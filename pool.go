@@ -24,10 +24,13 @@ type Pool struct {
 	build  string
 	parent string
 	pool   *pool.Pool
-	wg     sync.WaitGroup     // deliveries of what functions have logged
 	warned sync.Map           // by warning: those that were given
-	end    func()             // of what lookAfter has begun
 	guests *dialback.Listener // of a backend whose runners dial; else nil
+	end    func()             // of what lookAfter has begun
+
+	wg   sync.WaitGroup // what calls do besides, see goOn
+	mu   sync.Mutex     // guards over
+	over bool           // nothing is begun in wg any more
 }
 
 // Open opens a pool and boots its Min runners, up to ten at a time, before it returns. It fails with the cause if one
@@ -83,6 +86,9 @@ func (p *Pool) finish() {
 	if p.guests != nil {
 		p.guests.Close()
 	}
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
 	p.wg.Wait()
 }
 
@@ -145,6 +151,19 @@ func (p *Pool) Resize(least, most int) error {
 		return atRim(p.config.Name, err)
 	}
 	return fmt.Errorf("flame: pool %q: %w", p.config.Name, err)
+}
+
+// goOn runs f, and Close waits for it. What comes when Close has waited is done here.
+func (p *Pool) goOn(f func()) {
+	p.mu.Lock()
+	over := p.over
+	if !over {
+		p.wg.Go(f)
+	}
+	p.mu.Unlock()
+	if over {
+		f()
+	}
 }
 
 func (p *Pool) outcome(err error) error {

@@ -124,7 +124,7 @@ func (c *sending) Bind(send func(note []byte)) {
 }
 
 // Go runs f, which the call's desk needs done besides; the pool's Close waits for it.
-func (c *sending) Go(f func()) { c.pool.wg.Go(f) }
+func (c *sending) Go(f func()) { c.pool.goOn(f) }
 
 // Dropped tells of records that the function has logged and nobody will read.
 func (c *sending) Dropped(n int) {

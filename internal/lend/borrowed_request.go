@@ -85,15 +85,20 @@ func (s *borrowedStream) seek(offset int64, whence int) (int64, error) {
 
 // close closes when all is written. What was read ahead is not given out after it.
 func (s *borrowedStream) close() error {
+	err := s.closeThere()
+	if s.closed != nil {
+		s.closed()
+	}
+	return err
+}
+
+func (s *borrowedStream) closeThere() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, err := s.requestLocked(aClose)
 	if s.over == nil {
 		s.stopReadingLocked()
 		s.dropLocked()
-	}
-	if s.closed != nil {
-		s.closed()
 	}
 	failed := s.failureLocked()
 	switch {

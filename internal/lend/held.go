@@ -2,6 +2,7 @@ package lend
 
 import (
 	"encoding/binary"
+	"errors"
 	"io/fs"
 	"reflect"
 	"runtime"
@@ -22,7 +23,7 @@ type Held struct {
 	early  [][]byte // notes, until the call was sent
 	things []standing
 	over   error // why nothing can be used any more
-	warned bool
+	lost   bool  // something was lost without being closed
 }
 
 // standing is one thing that stands in.
@@ -131,28 +132,43 @@ func (s *borrowedStream) isOver(err error) bool {
 	return s.over == err
 }
 
+// errLost is why a call is ended of whose result nobody has anything.
+var errLost = errors.New("what the call has returned was lost without being closed")
+
 // close notes that a thing was closed, or could not be, for which there is a reason then.
 func (h *Held) close(number uint64) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	ends := h.closeLocked(number)
+	h.mu.Unlock()
+	if ends {
+		h.Owner.Fail(errLost)
+	}
+}
+
+// closeLocked says whether the call is to be ended, because it goes on only for what was lost.
+func (h *Held) closeLocked(number uint64) bool {
 	h.things[number-returnedFrom].closed = true
+	return h.over == nil && h.lost && !slices.ContainsFunc(h.things, func(t standing) bool { return !t.closed })
 }
 
 // lose is called when nobody has a thing any more.
 func (h *Held) lose(number uint64) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := &h.things[number-returnedFrom]
-	if t.closed || h.over != nil {
+	if h.over != nil || h.things[number-returnedFrom].closed {
+		h.mu.Unlock()
 		return
 	}
-	t.closed = true
-	if !h.warned {
-		h.warned = true
+	if !h.lost {
+		h.lost = true
 		h.Owner.Abandoned()
 	}
-	if h.send != nil {
+	ends := h.closeLocked(number)
+	if !ends && h.send != nil {
 		h.send(packRequest(nil, number, aClose, 1, 0))
+	}
+	h.mu.Unlock()
+	if ends {
+		h.Owner.Fail(errLost)
 	}
 }
 

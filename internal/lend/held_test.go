@@ -22,6 +22,7 @@ import (
 // road joins the two ends of a held call as a session does.
 type road struct {
 	ctx       context.Context
+	cancel    context.CancelCauseFunc
 	held      *Held
 	abandoned atomic.Int64
 	failure   atomic.Pointer[error]
@@ -33,7 +34,11 @@ type road struct {
 func (r *road) Context() context.Context { return r.ctx }
 func (r *road) Backlog() int             { return 0 }
 func (r *road) Abandoned()               { r.abandoned.Add(1) }
-func (r *road) Fail(err error)           { r.failure.CompareAndSwap(nil, &err) }
+
+func (r *road) Fail(err error) {
+	r.failure.CompareAndSwap(nil, &err)
+	r.cancel(err)
+}
 
 func (r *road) Note(n []byte) bool { return r.held.Noted(bytes.Clone(n)) }
 
@@ -53,7 +58,7 @@ func (r *road) send(n []byte) {
 func held(t testing.TB) (*Returned, *Held, *road, func(error)) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r := &road{ctx: ctx}
+	r := &road{ctx: ctx, cancel: cancel}
 	r.held = &Held{Owner: r}
 	t.Cleanup(func() {
 		cancel(nil)
@@ -142,16 +147,35 @@ func TestF13_WhatNobodyHasIsClosed(t *testing.T) {
 		t.Error(err)
 	}
 	runtime.KeepAlive(a) // and no longer
-	for over := false; !over; {
+	for r.failure.Load() == nil {
 		runtime.GC()
-		select {
-		case <-from.done:
-			over = true
-		default:
-		}
+	}
+	if err := from.Wait(r.ctx); !errors.Is(err, errLost) {
+		t.Error(err)
 	}
 	if one.closed.Load() != 1 || two.closed.Load() != 1 || r.abandoned.Load() != 1 {
 		t.Errorf("closed %d and %d times, %d warnings", one.closed.Load(), two.closed.Load(), r.abandoned.Load())
+	}
+}
+
+func TestF13_WhatIsLostIsClosedWhileAnotherIsUsed(t *testing.T) {
+	from, to, r, _ := held(t)
+	one, two := &tape{Reader: strings.NewReader("one")}, &tape{Reader: strings.NewReader("two")}
+	comeBack[io.ReadCloser](t, from, to, one)
+	b := comeBack[io.ReadCloser](t, from, to, two)
+	from.Begin()
+	to.Bind(r.send)
+	for one.closed.Load() == 0 {
+		runtime.GC()
+	}
+	if text, err := io.ReadAll(b); string(text) != "two" || err != nil || r.failure.Load() != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if failed := r.failure.Load(); failed == nil || *failed != errLost { // the one may take its time to close, and nobody waits
+		t.Errorf("the call goes on: %v", failed)
 	}
 }
 
@@ -403,8 +427,7 @@ func FuzzTake(f *testing.F) {
 	}
 	f.Add(bytes.Join(msg, nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		to := &Held{Owner: new(road)}
-		defer to.End(errOver)
+		_, to, _, _ := held(t)
 		var got answer
 		if codec.Take(data, &got, to) != nil {
 			return
