@@ -101,7 +101,7 @@ func (s *borrowedStream) heedLocked(o op, payload []byte) {
 			s.unwritten -= int(n)
 		}
 	case unwritten:
-		if s.failed == nil {
+		if ok = s.failed == nil; ok { // nothing more is written before the function knows
 			s.failed = unpackErrorOf(payload, s.trust)
 		}
 	case answered:
