@@ -36,7 +36,7 @@ func (s *borrowedStream) read(b []byte) (int, error) {
 			if len(s.chunks) == 0 && s.ending != nil && s.along {
 				return n, s.endingLocked()
 			}
-			s.askLocked(2 * room)
+			s.askLocked(3 * room)
 			return n, nil
 		case s.ending != nil:
 			return 0, s.endingLocked()
@@ -127,6 +127,6 @@ func (s *borrowedStream) heedReadLocked(o op, payload []byte) bool {
 	}
 	s.takeLocked(data)
 	s.ending, s.along = ending, len(data) > 0
-	s.askLocked(room) // rather than the function, which has other things to do
+	s.askLocked(2 * room) // rather than the function, which has other things to do
 	return true
 }
