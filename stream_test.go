@@ -199,7 +199,7 @@ func TestF12_ASlowFunctionHoldsUpItsReader(t *testing.T) {
 	if said := n.next(t); said != "begun" {
 		t.Fatal(said)
 	}
-	settle(t, func() bool { return from.read.Load() >= 256<<10 }, func() string { return fmt.Sprint(from.read.Load()) })
+	settle(t, func() bool { return from.read.Load() >= 200<<10 }, func() string { return fmt.Sprint(from.read.Load()) })
 	runtime.Gosched()
 	if ahead := from.read.Load() - 100_000; ahead > 256<<10 {
 		t.Errorf("%d bytes were read ahead", ahead)
