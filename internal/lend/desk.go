@@ -212,6 +212,8 @@ const (
 	useTime = 100 * time.Millisecond
 	// readTime is how long it waits for a Read if nobody has time any more.
 	readTime = 10 * time.Millisecond
+	// leaveTime is how long it waits for a method that has been given a deadline: that returns.
+	leaveTime = 5 * time.Second
 )
 
 // Wait waits, after Close, until what was logged is delivered, which ctx bounds, and as good as always until nothing
@@ -224,11 +226,7 @@ func (d *Desk) Wait(ctx context.Context) {
 		if idle == nil {
 			continue
 		}
-		patience := useTime
-		if ctx.Err() != nil && !s.isChanged() {
-			patience = readTime
-		}
-		timer := time.NewTimer(time.Until(start.Add(patience)))
+		timer := time.NewTimer(time.Until(start.Add(s.patience(ctx.Err() != nil))))
 		select {
 		case <-idle:
 		case <-timer.C:

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -225,23 +226,24 @@ func neverWaits(v any) bool {
 	return ok
 }
 
-// setDeadline has a Read or a Write that waits return, or takes the deadline away again.
-func (s *stream) setDeadline(method string, now bool) {
+// setDeadline has a Read or a Write that waits return, or takes the deadline away again. Not everything that has
+// deadlines has them always.
+func (s *stream) setDeadline(method string, now bool) (err error) {
 	deadline := time.Time{}
 	if now {
 		deadline = time.Unix(1, 0)
 	}
-	var err error // it may well be one: not everything that has deadlines has them always
 	defer s.caught("SetDeadline", &err)
 	reading, canRead := s.value.(interface{ SetReadDeadline(time.Time) error })
 	writing, canWrite := s.value.(interface{ SetWriteDeadline(time.Time) error })
 	both, can := s.value.(interface{ SetDeadline(time.Time) error })
 	switch {
 	case method == "Read" && canRead:
-		err = reading.SetReadDeadline(deadline)
+		return reading.SetReadDeadline(deadline)
 	case method == "Write" && canWrite:
-		err = writing.SetWriteDeadline(deadline)
+		return writing.SetWriteDeadline(deadline)
 	case can:
-		err = both.SetDeadline(deadline)
+		return both.SetDeadline(deadline)
 	}
+	return os.ErrNoDeadline
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 )
 
 const (
@@ -78,7 +79,8 @@ type hand struct {
 	reads, does bool // what it is there for
 	busy        bool
 	inside      string        // Read or Write, while it may be in there
-	hurried     chan struct{} // closed when that method has a deadline that is over; nil if it gets none
+	hurried     chan struct{} // closed when that method has a deadline that is over, if it can; nil if it is not to
+	leaves      bool          // it has
 }
 
 // lendStream has value used by the runner through the methods of as.
@@ -273,11 +275,19 @@ func (s *stream) inUse() <-chan struct{} {
 	return s.idle
 }
 
-// isChanged says whether value is perhaps being written or put where it belongs.
-func (s *stream) isChanged() bool {
+// patience is how long one should wait for the end of what uses value, also if nobody has time any more.
+func (s *stream) patience(late bool) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.seeks || s.writesLocked()
+	for _, h := range s.hands {
+		if h.leaves {
+			return leaveTime
+		}
+	}
+	if late && !s.seeks && !s.writesLocked() {
+		return readTime
+	}
+	return useTime
 }
 
 // run works until there is nothing to do.
@@ -320,7 +330,7 @@ func (s *stream) letGo(h *hand) {
 	s.mu.Unlock()
 	if hurried != nil {
 		<-hurried
-		s.setDeadline(h.inside, false)
+		_ = s.setDeadline(h.inside, false)
 	}
 }
 
@@ -356,7 +366,11 @@ func (s *stream) forget() {
 	}
 	s.mu.Unlock()
 	for _, h := range hurry {
-		s.setDeadline(h.inside, true)
+		if s.setDeadline(h.inside, true) == nil {
+			s.mu.Lock()
+			h.leaves = true
+			s.mu.Unlock()
+		}
 		close(h.hurried)
 	}
 }
