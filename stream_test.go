@@ -215,8 +215,8 @@ func TestF12_OddReadersAreErrorsOfTheFunctionAndTheParentLives(t *testing.T) {
 	tidy(t, p)
 	for want, r := range map[string]func([]byte) (int, error){
 		"panicked: torn tape":       func([]byte) (int, error) { panic("torn tape") },
-		"it was -1 of":              func([]byte) (int, error) { return -1, nil },
-		"it was 100000000 of":       func([]byte) (int, error) { return 100_000_000, nil },
+		"a count of -1 for":         func([]byte) (int, error) { return -1, nil },
+		"a count of 100000000 for":  func([]byte) (int, error) { return 100_000_000, nil },
 		io.ErrNoProgress.Error():    func([]byte) (int, error) { return 0, nil },
 		"broken pipe of the reader": func([]byte) (int, error) { return 0, errors.New("broken pipe of the reader") },
 	} {

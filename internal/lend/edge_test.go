@@ -45,10 +45,10 @@ func TestF12_OddReadersAndWritersAreErrors(t *testing.T) {
 		want map[string]string // what the errors of methods are about; "" none
 	}{
 		{&odd{n: -1}, map[string]string{
-			"Read": "the Read of a *lend.odd returned that it was -1 of", "Write": "it was -1 of 3", "ReadAt": "it was -1 of 3", "WriteAt": "it was -1 of 3", "Seek": "", "Close": "",
+			"Read": "the Read of a *lend.odd returned a count of -1 for", "Write": "a count of -1 for 3", "ReadAt": "a count of -1 for 3", "WriteAt": "a count of -1 for 3", "Seek": "", "Close": "",
 		}},
 		{&odd{n: 1 << 30}, map[string]string{
-			"Read": "it was 1073741824 of", "Write": "it was 1073741824 of 3", "ReadAt": "it was 1073741824 of 3", "WriteAt": "it was 1073741824 of 3", "Seek": "", "Close": "",
+			"Read": "a count of 1073741824 for", "Write": "a count of 1073741824 for 3", "ReadAt": "a count of 1073741824 for 3", "WriteAt": "a count of 1073741824 for 3", "Seek": "", "Close": "",
 		}},
 		{&odd{}, map[string]string{
 			"Read": io.ErrNoProgress.Error(), "Write": io.ErrShortWrite.Error(), "ReadAt": "", "WriteAt": io.ErrShortWrite.Error(), "Seek": "", "Close": "",

@@ -68,7 +68,7 @@ func (s *stream) readOnce(b []byte) (n int, err error) {
 // count checks what a method says of how many bytes it has dealt with.
 func (s *stream) count(method string, n, most int, err error) (int, error) {
 	if n < 0 || n > most {
-		return 0, fmt.Errorf("the %s of a %T returned that it was %d of %d bytes", method, s.value, n, most)
+		return 0, fmt.Errorf("the %s of a %T returned a count of %d for %d bytes", method, s.value, n, most)
 	}
 	return n, err
 }
