@@ -99,13 +99,15 @@ func (r *Returned) Begin() {
 }
 
 // Wait waits until the parent has closed everything. When ctx ends before, what is open is closed here. An error is why
-// the parent could not use it any more.
+// the parent could not use it any more; if it has cancelled the call, it knows.
 func (r *Returned) Wait(ctx context.Context) error {
 	var ended error
 	select {
 	case <-r.done:
 	case <-ctx.Done():
-		ended = context.Cause(ctx)
+		if ctx.Err() == context.DeadlineExceeded {
+			ended = ctx.Err()
+		}
 	}
 	r.End()
 	r.mu.Lock()

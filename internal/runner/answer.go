@@ -108,9 +108,10 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers
 func hold(in *session.Incoming, reply [][]byte, returned *lend.Returned, borrower *lend.Borrower) [][]byte {
 	returned.Begin()
 	in.Hold(reply, borrower.KeepsDeadline())
-	err := returned.Wait(in.Context())
-	if unsettled := borrower.Settle(in.Context()); err == nil {
-		err = unsettled
+	ctx := in.Context()
+	err := returned.Wait(ctx)
+	if ctx.Err() == nil {
+		err = errors.Join(err, borrower.Settle(ctx))
 	}
 	if err != nil {
 		return withError(Failed, err, codec.Options{})
