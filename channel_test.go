@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -329,6 +330,37 @@ func TestN02_WhatCannotPassIsRefusedBeforeAnythingIsSent(t *testing.T) {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %q is not in: %v", name, want, err)
 			}
+		}
+	}
+}
+
+func TestF13_WhatServesAResultMayStillSend(t *testing.T) {
+	p, _ := open(t, flame.Config{})
+	steps := make(chan int)
+	var progress chan<- int = steps
+	body, err := flame.Call(t.Context(), p, func(ctx context.Context) (io.ReadCloser, error) {
+		from, to := io.Pipe()
+		var copying sync.WaitGroup // it ends with the reader
+		copying.Go(func() {
+			for i := range 5 {
+				progress <- i
+				fmt.Fprint(to, i)
+			}
+			to.Close()
+		})
+		return from, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	for i := range 5 {
+		if got := <-steps; got != i {
+			t.Errorf("step %d came instead of %d", got, i)
+		}
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(body, b); err != nil || b[0] != byte('0'+i) {
+			t.Errorf("read %q, %v", b, err)
 		}
 	}
 }

@@ -19,23 +19,25 @@ type proxy struct {
 	ch     reflect.Value
 	wg     sync.WaitGroup // the goroutine
 
-	drain chan struct{} // closed when the function has returned: what it has sent is all there is
+	flush chan struct{} // one token: somebody waits in settle
 	over  chan struct{} // closed when nothing is passed on any more
+	ends  chan struct{} // closed when the function is over
 
-	mu       sync.Mutex // guards what follows
-	changed  sync.Cond  // something has
-	ended    bool       // over is closed
-	returned bool       // drain is
-	granted  uint64     // elements that may be sent, or were asked for, in all
-	passed   uint64     // elements that were; or that the function's channel has got
-	had      uint64     // elements that the parent's channel has taken
-	sizes    []int      // of those that were sent and that it has not
-	bytes    int        // in all
-	drained  bool       // the function's channel is empty
-	err      error      // why an element could not be sent
-	joining  joiner
-	queue    [][]byte // elements that have come
-	closed   bool     // by the parent, behind the queue
+	mu      sync.Mutex // guards what follows
+	changed sync.Cond  // something has
+	ended   bool       // over is closed
+	granted uint64     // elements that may be sent, or were asked for, in all
+	passed  uint64     // elements that were; or that the function's channel has got
+	had     uint64     // elements that the parent's channel has taken
+	sizes   []int      // of those that were sent and that it has not
+	bytes   int        // in all
+	asked   uint64     // how often somebody waited in settle
+	flushed uint64     // up to which of these all was sent that the function had sent by then
+	shut    bool       // the function has closed its channel, or an element could not be sent
+	err     error      // why an element could not be sent
+	joining joiner
+	queue   [][]byte // elements that have come
+	closed  bool     // by the parent, behind the queue
 }
 
 // proxy makes what both directions have in common.
@@ -44,7 +46,7 @@ func (b *Borrower) proxy(number, size uint64, as reflect.Type) (*proxy, error) {
 		return nil, errNote
 	}
 	p := &proxy{
-		link: b.Link, number: number, drain: make(chan struct{}), over: make(chan struct{}),
+		link: b.Link, number: number, flush: make(chan struct{}, 1), over: make(chan struct{}), ends: make(chan struct{}),
 		ch: reflect.MakeChan(reflect.ChanOf(reflect.BothDir, as.Elem()), int(size)),
 	}
 	p.changed.L = &p.mu
@@ -62,13 +64,13 @@ func (b *Borrower) sender(number uint64, details []byte, as reflect.Type) (t bor
 	p.granted = granted
 	p.wg.Go(p.forward)
 	stop := context.AfterFunc(b.Link.Context(), p.end)
-	return borrowed{value: p.ch.Convert(as).Interface(), heed: p.heedTaken, settle: p.settle, end: func() {
+	return borrowed{value: p.ch.Convert(as).Interface(), heed: p.heedTaken, settle: p.settle, end: sync.OnceFunc(func() {
 		stop()
 		p.end()
-		p.letDrain()
+		close(p.ends)
 		p.wg.Wait()
 		b.Leftovers.add(p.ch)
-	}}, nil
+	})}, nil
 }
 
 // receiver stands in for a channel that the function receives from.
@@ -129,8 +131,7 @@ func (p *proxy) forward() {
 		v, open, more := p.take()
 		switch {
 		case !more:
-			p.finish(nil)
-			p.discard() // the function may not have returned
+			p.discard()
 			return
 		case !open:
 			p.passes(0)
@@ -173,38 +174,53 @@ func (p *proxy) mayPass(size int) bool {
 	return !p.ended
 }
 
-// take takes the next element out of the function's channel. open is false when that was closed, more is false when the
-// function has returned and there is none, or nothing is passed on any more.
+// take takes the next element out of the function's channel. open is false when that was closed, more is false when nothing is
+// passed on any more.
 func (p *proxy) take() (v reflect.Value, open, more bool) {
-	if v, open := p.ch.TryRecv(); v.IsValid() {
-		return v, open, true
+	for {
+		p.mu.Lock()
+		asked := p.asked
+		p.mu.Unlock()
+		if v, open := p.ch.TryRecv(); v.IsValid() {
+			return v, open, true
+		}
+		p.empty(asked)
+		chosen, v, open := reflect.Select([]reflect.SelectCase{
+			{Dir: reflect.SelectRecv, Chan: p.ch},
+			{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.flush)},
+			{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.over)},
+		})
+		switch chosen {
+		case 0:
+			return v, open, true
+		case 2:
+			return v, false, false
+		}
 	}
-	chosen, v, open := reflect.Select([]reflect.SelectCase{
-		{Dir: reflect.SelectRecv, Chan: p.ch},
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.drain)},
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.over)},
-	})
-	if chosen == 0 {
-		return v, open, true
-	}
-	v, open = p.ch.TryRecv() // what was sent before the function returned
-	return v, open, v.IsValid()
+}
+
+// empty notes that all was sent that the function had sent when somebody waited for that for the asked-th time.
+func (p *proxy) empty(asked uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flushed = asked
+	p.changed.Broadcast()
 }
 
 // finish notes that nothing more is to come, or cannot.
 func (p *proxy) finish(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.drained, p.err = true, err
+	p.shut, p.err = true, err
 	p.changed.Broadcast()
 }
 
-// discard takes out of the function's channel what nobody will get, until the call is over.
+// discard takes out of the function's channel what nobody will get, until the function is over.
 func (p *proxy) discard() {
 	for {
 		chosen, _, open := reflect.Select([]reflect.SelectCase{
 			{Dir: reflect.SelectRecv, Chan: p.ch},
-			{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.drain)},
+			{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.ends)},
 		})
 		if chosen == 1 || !open {
 			return
@@ -212,25 +228,20 @@ func (p *proxy) discard() {
 	}
 }
 
-// settle waits until the parent's channel has taken all that the function has sent, or nothing is passed on any more.
+// settle waits until the parent's channel has taken all that the function has sent so far, or nothing is passed on any more.
 func (p *proxy) settle(context.Context) error {
-	p.letDrain()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.ended && p.err == nil && !(p.drained && p.passed == p.had) {
+	p.asked++
+	mine := p.asked
+	select {
+	case p.flush <- struct{}{}:
+	default: // there is one
+	}
+	for !p.ended && p.err == nil && !((p.shut || p.flushed >= mine) && p.passed == p.had) {
 		p.changed.Wait()
 	}
 	return p.err
-}
-
-// letDrain says that the function has returned.
-func (p *proxy) letDrain() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.returned {
-		p.returned = true
-		close(p.drain)
-	}
 }
 
 // askLocked asks for as many elements as there is room for, and one more, when that is worth a note.
