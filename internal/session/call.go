@@ -24,6 +24,9 @@ type Call struct {
 	Attempt int
 	// Detached has the function go on when the session is over.
 	Detached bool
+	// Resident says that the call is no call: it stays with the runner, under its Key, until it is cancelled, and the session
+	// does not stay for it.
+	Resident bool
 	// Attended says that the goroutine that sends goes on to Wait.
 	Attended bool
 
@@ -56,7 +59,7 @@ func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 		out.size += int64(len(p))
 	}
 	out.head = wire.AppendCallHead(c.head[:0], wire.CallHead{
-		Size: out.size, Left: left, Key: c.Key, Attempt: c.Attempt, Detached: c.Detached,
+		Size: out.size, Left: left, Key: c.Key, Attempt: c.Attempt, Detached: c.Detached, Resident: c.Resident,
 	})
 
 	s.mu.Lock()
@@ -68,6 +71,7 @@ func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 	s.lastID++
 	c.id, c.out.call = s.lastID, s.lastID
 	s.calls[c.id] = c
+	s.resident += c.residents()
 	s.used = true
 	s.out.add(&c.out)
 	if !c.Attended && s.reader == nobodyReads {

@@ -37,7 +37,7 @@ func (s *Session) wakeLocked(c *Call) {
 func (s *Session) readAsCallerLocked(c *Call) {
 	s.reader, s.caller = callerReads, c
 	for !c.over && !c.released || s.in.Buffered() {
-		alone := len(s.calls) == 1
+		alone := s.callsLocked() == 1
 		s.mu.Unlock()
 		if alone {
 			s.soon()
@@ -49,7 +49,7 @@ func (s *Session) readAsCallerLocked(c *Call) {
 		}
 	}
 	s.caller, s.used = nil, true
-	if len(s.calls) > 0 {
+	if s.callsLocked() > 0 {
 		s.readInBackgroundLocked()
 		return
 	}
@@ -90,13 +90,13 @@ func (s *Session) readWhileUsed() {
 func (s *Session) live() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.calls)
+	return s.callsLocked()
 }
 
 func (s *Session) giveUpReading() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.calls) > 0 || !s.canStop {
+	if s.callsLocked() > 0 || !s.canStop {
 		return false
 	}
 	s.nobodyReadsLocked()

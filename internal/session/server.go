@@ -27,6 +27,7 @@ type Server struct {
 
 	mu           sync.Mutex // guards what follows; never held across I/O or handle
 	live         map[uint64]*Incoming
+	residents    int // among live
 	habits       map[uint64]habit
 	draining     bool
 	leaving      bool        // the parent was told
@@ -49,6 +50,7 @@ type Incoming struct {
 
 	attempt  int
 	detached bool
+	resident bool
 	alone    bool          // it is, and has started: it does not need the session
 	over     chan struct{} // closed when a call that is alone is over
 }
@@ -170,7 +172,7 @@ func (v *Server) read() {
 func (v *Server) isIdle() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.live) == 0
+	return len(v.live) == v.residents
 }
 
 // maxHeld is how many results of functions on the reading goroutine may wait to leave together.
@@ -216,14 +218,14 @@ func (v *Server) call(f wire.Frame) error {
 	if h.Size > v.limits.Message {
 		return fmt.Errorf("a call of %d bytes is over the message limit of %d", h.Size, v.limits.Message)
 	}
-	in := &Incoming{server: v, id: f.Call, key: h.Key, attempt: h.Attempt, detached: h.Detached}
+	in := &Incoming{server: v, id: f.Call, key: h.Key, attempt: h.Attempt, detached: h.Detached, resident: h.Resident}
 	if h.Left > 0 {
 		in.ctx.deadline = time.Now().Add(h.Left)
 	}
 	in.Data = append(make([]byte, 0, h.Size), first...)
 	v.mu.Lock()
 	_, twice := v.live[in.id]
-	v.live[in.id] = in
+	v.addLocked(in)
 	over := v.over
 	if h.Left > 0 {
 		v.armLocked(in.ctx.deadline)
@@ -254,6 +256,8 @@ func (v *Server) chunk(f wire.Frame) error {
 func (v *Server) startIfWhole(in *Incoming, small bool) error {
 	switch {
 	case len(in.Data) < cap(in.Data):
+	case in.resident:
+		v.wg.Go(func() { v.handle(in) })
 	case in.detached:
 		v.startAlone(in)
 	case small && v.isQuick(in.key):
@@ -284,7 +288,7 @@ func (v *Server) cancelCall(id uint64) {
 func (v *Server) abandon(id uint64) {
 	v.mu.Lock()
 	in := v.live[id]
-	delete(v.live, id)
+	v.removeLocked(in)
 	v.mu.Unlock()
 	if in != nil {
 		in.ctx.end(context.Canceled)
@@ -333,7 +337,7 @@ func (in *Incoming) Reply(parts [][]byte) {
 	v.out.add(in.result(parts, false))
 	in.ctx.end(context.Canceled)
 	v.mu.Lock()
-	delete(v.live, in.id)
+	v.removeLocked(in)
 	drained := v.draining && len(v.live) == 0
 	v.mu.Unlock()
 	if !in.inline {

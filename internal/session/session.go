@@ -24,6 +24,7 @@ type Session struct {
 	mu       sync.Mutex // guards what follows; never held across I/O or Ended
 	calls    map[uint64]*Call
 	lastID   uint64
+	resident int               // among calls
 	asked    map[uint64]*asked // by call: who waits for stacks
 	draining bool              // the runner is to leave with the last call
 	refusing bool              // it has said that it leaves
@@ -85,13 +86,14 @@ func (s *Session) Drain() {
 	s.leaveIfDrained()
 }
 
-// leaveIfDrained sends the runner away when the last call is over.
+// leaveIfDrained sends the runner away when the last call is over, and what is resident with it.
 func (s *Session) leaveIfDrained() {
 	s.mu.Lock()
-	leave := s.draining && len(s.calls) == 0
+	leave := s.draining && s.callsLocked() == 0
 	s.draining = s.draining && !leave // it is told once
 	s.mu.Unlock()
 	if leave {
+		s.evict()
 		s.out.addFrame(wire.Drain, 0, nil)
 		s.out.flush()
 	}
@@ -237,6 +239,9 @@ func (s *Session) hold(c *Call) {
 func (s *Session) finish(c *Call, r Result) {
 	s.mu.Lock()
 	live := s.calls[c.id] == c
+	if live {
+		s.resident -= c.residents()
+	}
 	delete(s.calls, c.id)
 	s.used = true
 	draining := s.draining

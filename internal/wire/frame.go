@@ -49,7 +49,7 @@ const (
 	MaxFrame = 64 << 10
 	// MaxPayload bounds a frame's payload.
 	MaxPayload = MaxFrame - HeaderSize
-	// CallHeadSize is what a Call frame's payload starts with: size, time left, key, attempt and whether it is detached.
+	// CallHeadSize is what a Call frame's payload starts with: size, time left, key, attempt and whether it is detached or resident.
 	CallHeadSize = 28
 	// ResultHeadSize is what a Result frame's payload starts with: size and whether the call is held.
 	ResultHeadSize = 9
@@ -85,19 +85,23 @@ type CallHead struct {
 
 	Attempt  int  // which run of the call this is; at most MaxAttempt
 	Detached bool // the function goes on when the session is over
+	Resident bool // there is no function: what comes stays for calls that come later
 }
 
 // MaxAttempt is the last attempt that can be told; later ones say the same.
-const MaxAttempt = 1<<31 - 1
+const MaxAttempt = 1<<30 - 1
 
 // AppendCallHead appends h.
 func AppendCallHead(b []byte, h CallHead) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Size))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Left))
 	b = binary.LittleEndian.AppendUint64(b, h.Key)
-	last := uint32(max(0, min(h.Attempt, MaxAttempt))) << 1
+	last := uint32(max(0, min(h.Attempt, MaxAttempt))) << 2
 	if h.Detached {
 		last |= 1
+	}
+	if h.Resident {
+		last |= 2
 	}
 	return binary.LittleEndian.AppendUint32(b, last)
 }
@@ -112,8 +116,9 @@ func CutCallHead(p []byte) (CallHead, []byte, error) {
 		Size:     int64(binary.LittleEndian.Uint64(p)),
 		Left:     time.Duration(binary.LittleEndian.Uint64(p[8:])),
 		Key:      binary.LittleEndian.Uint64(p[16:]),
-		Attempt:  int(last >> 1),
+		Attempt:  int(last >> 2),
 		Detached: last&1 != 0,
+		Resident: last&2 != 0,
 	}
 	rest := p[CallHeadSize:]
 	if h.Left < 0 {

@@ -72,7 +72,7 @@ func TestStreamThatIsNotFramesIsCorrupt(t *testing.T) {
 }
 
 func TestHeadsRoundTripAndAreChecked(t *testing.T) {
-	want := CallHead{Size: 5, Left: time.Second, Key: 1 << 63}
+	want := CallHead{Size: 5, Left: time.Second, Key: 1 << 63, Attempt: MaxAttempt, Resident: true}
 	got, rest, err := CutCallHead(append(AppendCallHead(nil, want), "hello"...))
 	if got != want || string(rest) != "hello" || err != nil {
 		t.Fatalf("call head: %+v %q %v", got, rest, err)
