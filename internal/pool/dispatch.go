@@ -252,7 +252,9 @@ func (p *Pool) encode(c *Call) (parts [][]byte, err error) {
 			p.event(nil, func(now time.Duration) { p.state.finish(c, err, now) })
 		}
 	}()
-	parts, err = c.Encode()
+	if parts, err = c.Encode(); err == nil && c.Ahead != nil {
+		err = c.Ahead(c.on.session)
+	}
 	encoded = err == nil
 	return parts, err
 }
