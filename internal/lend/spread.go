@@ -40,6 +40,9 @@ func (s *Spread) Lend(v any, as reflect.Type) ([]byte, error) {
 	return ref, err
 }
 
+// Lent says whether anything was.
+func (s *Spread) Lent() bool { return len(s.things) > 0 }
+
 // Desk returns a Desk for one more runner. What is lent has the numbers there that it has in the message.
 func (s *Spread) Desk() *Desk {
 	d := &Desk{Context: s.Context, Owner: s.Owner}

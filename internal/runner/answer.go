@@ -73,7 +73,7 @@ const maxText = 64 << 10
 // among others: see stacks.
 //
 //go:noinline
-func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers) {
+func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers, staying *residents) {
 	o := codec.Options{Limit: limit}
 	reply := [][]byte{{byte(Exited)}} // if the function ends its goroutine, nothing else gets here
 	defer func() { in.Reply(reply) }()
@@ -87,7 +87,11 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers
 	borrower := lend.Borrower{Link: &returned, Leftovers: left}
 	defer borrower.End()
 	var captured codec.Watched
-	if err := codec.ReceiveWatched(in.Data, &f, &borrower, &captured); err != nil {
+	err := codec.ReceiveWatched(in.Data, &f, &borrower, &captured)
+	if err == nil {
+		f, err = staying.prepare(in.Context(), f)
+	}
+	if err != nil {
 		reply = withError(Unreadable, err, o)
 		return
 	}

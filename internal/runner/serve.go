@@ -57,6 +57,7 @@ type Joined struct {
 	limit  int64
 	left   lend.Leftovers
 
+	staying  residents
 	patience time.Duration // with detached calls, when the parent is gone
 }
 
@@ -66,7 +67,13 @@ func (j *Joined) Serve() error {
 	if j.slots != nil {
 		return j.server.Serve(j.slots.answer)
 	}
-	return j.server.Serve(func(in *session.Incoming) { answer(in.Mark(), in, j.limit, &j.left) })
+	return j.server.Serve(func(in *session.Incoming) {
+		if in.Resident() {
+			j.staying.keep(in, &j.left)
+			return
+		}
+		answer(in.Mark(), in, j.limit, &j.left, &j.staying)
+	})
 }
 
 // finish waits, when the parent is gone, until detached calls are over, or have had the time that they may take.
