@@ -1,6 +1,7 @@
 package flame
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -17,7 +18,11 @@ func Timeout(d time.Duration) Option {
 // beyond the pool's ShutdownTimeout from then on. Its slot is held until it is over. A Call returns when ctx ends
 // nevertheless. The call's timeout, [Task.Cancel], [Placement.Stop] and the pool's Close end it as ever.
 func Detach() Option {
-	return func(c *sending) { c.call.Detached, c.call.Survives = true, true }
+	return func(c *sending) {
+		if c.call.Detached, c.call.Survives = true, true; c.each {
+			c.wrong = append(c.wrong, errors.New("flame: Detach is not for Map: leaving its loop ends what it has begun"))
+		}
+	}
 }
 
 // Retry has the call run up to n more times if its runner is lost while it runs. The runner may still be finishing

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fleetinglambda/flame/backend"
 	"github.com/fleetinglambda/flame/internal/dialback"
@@ -31,6 +32,8 @@ type Pool struct {
 	wg   sync.WaitGroup // what calls do besides, see goOn
 	mu   sync.Mutex     // guards over
 	over bool           // nothing is begun in wg any more
+
+	mappings atomic.Uint64 // that were begun
 }
 
 // Open opens a pool and boots its Min runners, up to ten at a time, before it returns. It fails with the cause if one

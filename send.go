@@ -20,6 +20,9 @@ type sending struct {
 	pool     *Pool
 	crossing runner.Function
 	wrong    []error // what is wrong with its options
+
+	each      bool // it stands for the items of a Map
+	unordered bool // which come as they finish
 }
 
 // do runs f and reads its result into result, which is a pointer or nil.
