@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -28,39 +27,47 @@ type residents struct {
 
 // resident is what came under a number, or is to come.
 type resident struct {
-	ready chan struct{} // closed when the rest is set
-	value any
-	err   error // why it could not be decoded
-	users int   // who waits for it or keeps it; guarded by the lock of residents
-}
+	users int           // who waits for it or keeps it; guarded by the lock of residents
+	ready chan struct{} // closed when it has come and was decoded, or could not be
 
-// errUndecoded is the error of what a decoder of the program's own has given up.
-var errUndecoded = errors.New("what decodes it has ended its goroutine")
+	mu       sync.Mutex // guards what follows
+	message  []byte     // until it is decoded
+	borrower *lend.Borrower
+	value    Function
+}
 
 // keep decodes what has come and keeps it until its context ends.
 func (r *residents) keep(in *session.Incoming, left *lend.Leftovers) {
 	e := r.use(in.Key())
 	defer r.release(in.Key(), e)
 	defer func() { in.Reply([][]byte{{byte(Returned)}}) }()
-	borrower := lend.Borrower{Link: in, Leftovers: left}
-	defer borrower.End()
-	e.receive(in, &borrower)
-	in.Data = nil
+	e.borrower = &lend.Borrower{Link: in, Leftovers: left}
+	defer e.borrower.End()
+	e.message, in.Data = in.Data, nil
+	func() {
+		defer close(e.ready)
+		_, _ = e.decoded()
+	}()
 	<-in.Context().Done()
 }
 
-// receive decodes what has come.
-func (e *resident) receive(in *session.Incoming, b *lend.Borrower) {
-	e.err = errUndecoded
-	defer close(e.ready)
+// decoded returns what has come. What could not be decoded is decoded again: a thing of this process that could not be
+// made before may be made now.
+func (e *resident) decoded() (value Function, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.value != nil {
+		return e.value, nil
+	}
 	defer func() {
 		if v := recover(); v != nil {
-			e.err = fmt.Errorf("decode it: panic: %s", clip(fmt.Sprint(v)))
+			err = fmt.Errorf("decode it: panic: %s", clip(fmt.Sprint(v)))
 		}
 	}()
-	var f Function
-	e.err = codec.Receive(in.Data, &f, b)
-	e.value = f
+	if err = codec.Receive(e.message, &value, e.borrower); err == nil {
+		e.value, e.message = value, nil
+	}
+	return value, err
 }
 
 // prepare returns the function to run for f. What it needs may be still on its way; ctx bounds the wait.
@@ -80,10 +87,11 @@ func (r *residents) prepare(ctx context.Context, f Function) (Function, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	if e.err != nil {
-		return nil, e.err
+	value, err := e.decoded()
+	if err != nil {
+		return nil, err
 	}
-	return item.With(e.value)
+	return item.With(value)
 }
 
 func (r *residents) use(number uint64) *resident {
