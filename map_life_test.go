@@ -78,6 +78,26 @@ func TestN08_ALostRunnerTakesOnlyItsItemsAlong(t *testing.T) {
 	}
 }
 
+func TestN08_ItemsGoOnWhenRunnersLeave(t *testing.T) {
+	p, _ := open(t, flame.Config{MaxConcurrency: 2, Max: 2})
+	words, seen := []string{"zero", "one", "two"}, int64(0)
+	n := 0
+	for v, err := range flame.Map(t.Context(), p, upTo(60), func(_ context.Context, n int) (string, error) {
+		if atomic.AddInt64(&seen, 1) == 7 { // on each runner
+			syscall.Kill(os.Getpid(), syscall.SIGTERM) // it finishes what it has
+		}
+		return words[n%3], nil
+	}) {
+		if v != words[n%3] || err != nil {
+			t.Errorf("item %d: %q, %v", n, v, err)
+		}
+		n++
+	}
+	if s := p.Stats(); n != 60 || s.Boots < 3 {
+		t.Errorf("%d items, %+v", n, s)
+	}
+}
+
 func TestN08_RetriedItemsFindTheFunctionOnTheNextRunner(t *testing.T) {
 	p, _ := open(t, flame.Config{MaxConcurrency: 2})
 	words := []string{"zero", "one", "two", "three", "four"}
