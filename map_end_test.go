@@ -314,3 +314,36 @@ func TestN08_NothingIsLeftOfAMap(t *testing.T) {
 		return fmt.Sprintf("%d goroutines instead of %d, %d on a runner instead of %d", runtime.NumGoroutine(), here, there(), remote)
 	})
 }
+
+func TestN08_MemoryDoesNotGrowWithTheInputs(t *testing.T) {
+	p, _ := open(t, flame.Config{Min: 1, MaxConcurrency: 16})
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc >> 10)
+	}
+	there := func() int {
+		kib, err := flame.Call(t.Context(), p, func(context.Context) (int, error) { return heap(), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kib
+	}
+	var here, remote int
+	const early, late = 5_000, 50_000
+	for n, err := range flame.Map(t.Context(), p, forever, func(_ context.Context, n int) (int, error) { return n, nil }) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case n == early:
+			here, remote = heap(), there()
+		case n == late:
+			t.Logf("KiB after %d and %d items: %d and %d, on the runner %d and %d", early, late, here, heap(), remote, there())
+			if grown, grownThere := heap()-here, there()-remote; grown > 1024 || grownThere > 1024 {
+				t.Errorf("%d KiB more, on the runner %d KiB more", grown, grownThere)
+			}
+			return
+		}
+	}
+}
