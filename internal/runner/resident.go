@@ -91,7 +91,24 @@ func (r *residents) prepare(ctx context.Context, f Function) (Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	return item.With(value)
+	whole, err := item.With(value)
+	return borrowing{whole, e.borrower}, err
+}
+
+// borrowing is a Function that uses what was lent to what stays.
+type borrowing struct {
+	Function
+	borrower *lend.Borrower
+}
+
+// Run runs it, and waits until the parent has had what it wrote.
+func (f borrowing) Run(ctx context.Context) (result any, err error) {
+	defer func() {
+		if unsettled := f.borrower.Settle(ctx); err == nil {
+			err = unsettled
+		}
+	}()
+	return f.Function.Run(ctx)
 }
 
 func (r *residents) use(number uint64) *resident {
