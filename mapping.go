@@ -80,7 +80,10 @@ func (p *Pool) newMapping(ctx context.Context, f sendable, input runner.Function
 	if err := m.copyFunction(); err != nil {
 		return nil, atRim(p.config.Name, err)
 	}
-	m.whole, m.inOrder = p.config.Isolation == PerCall, !m.call.unordered
+	if m.whole = p.config.Isolation == PerCall; m.whole {
+		m.message = nil // that was to see whether it can cross
+	}
+	m.inOrder = !m.call.unordered
 	m.slots = min(p.pool.Stats().Max*p.config.MaxConcurrency, maxUnderWay)
 	m.window = max(2*m.slots, leastAhead)
 	return m, nil

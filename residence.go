@@ -36,13 +36,22 @@ func (m *mapping) copyFunction() (err error) {
 	p := m.call.pool
 	m.number = p.mappings.Add(1)
 	m.by = make(map[*session.Session]*residence)
-	m.spread.Context, m.spread.Owner = m.ctx, &m.call
+	m.spread.Context, m.spread.Owner = m.ctx, lender{&m.call, m}
 	m.message, err = codec.Encode(&m.call.crossing, codec.Options{
 		Limit: p.config.MessageLimit, Snapshot: true, Lender: &m.spread, Notice: &m.call,
 	})
 	m.lends = m.spread.Lent()
 	return err
 }
+
+// lender is the owner of what the function has captured and is lent.
+type lender struct {
+	*sending
+	mapping *mapping
+}
+
+// Fail ends the Map because of what its function did with something that was lent to it.
+func (l lender) Fail(err error) { l.mapping.stop(&TimeoutError{cause: err}, err) }
 
 // errOver is the error of an item that is about to be sent when its Map is over. It has its outcome already.
 var errOver = errors.New("its Map is over")
