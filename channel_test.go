@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -362,5 +363,32 @@ func TestF13_WhatServesAResultMayStillSend(t *testing.T) {
 		if _, err := io.ReadFull(body, b); err != nil || b[0] != byte('0'+i) {
 			t.Errorf("read %q, %v", b, err)
 		}
+	}
+}
+
+func TestN08_AMappedFunctionSendsToOneChannel(t *testing.T) {
+	p, _ := open(t, flame.Config{Max: 2, MaxConcurrency: 4})
+	steps := make(chan int, 10)
+	var progress chan<- int = steps
+	var got sync.WaitGroup
+	seen := 0
+	got.Go(func() {
+		for range steps {
+			seen++
+		}
+	})
+	n := 0
+	for v, err := range flame.Map(t.Context(), p, slices.Values(make([]int, 200)), func(_ context.Context, i int) (int, error) {
+		progress <- i
+		return i, nil
+	}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += 1 + v
+	}
+	close(steps)
+	if got.Wait(); n != 200 || seen != 200 {
+		t.Errorf("%d results, %d steps", n, seen)
 	}
 }

@@ -36,7 +36,7 @@ func (m *mapping) copyFunction() (err error) {
 	p := m.call.pool
 	m.number = p.mappings.Add(1)
 	m.by = make(map[*session.Session]*residence)
-	m.spread.Context, m.spread.Owner = m.ctx, lender{&m.call, m}
+	m.spread.Context, m.spread.Owner, m.spread.Limit = m.ctx, lender{&m.call, m}, p.config.MessageLimit
 	m.message, err = codec.Encode(&m.call.crossing, codec.Options{
 		Limit: p.config.MessageLimit, Snapshot: true, Lender: &m.spread, Notice: &m.call,
 	})

@@ -84,7 +84,7 @@ func (d *Desk) lendChannel(t *lent, number uint64) *lentChannel {
 // lendSender lets the function send to a channel.
 func (d *Desk) lendSender(t *lent, number uint64) {
 	c := d.lendChannel(t, number)
-	c.granted = c.room()
+	c.granted = uint64(max(1, c.ch.Cap())) // the same for every Desk of a Spread
 	t.ref = binary.AppendUvarint(t.ref, c.granted)
 	t.heed = c.heedSent
 }

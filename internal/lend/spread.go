@@ -6,11 +6,12 @@ import (
 	"reflect"
 )
 
-// Spread lends the same things to several runners, through a Desk for each. It is used by one goroutine at a time. Context
-// and Owner are those of the Desks.
+// Spread lends the same things to several runners, through a Desk for each. It is used by one goroutine at a time. Context,
+// Owner and Limit are those of the Desks.
 type Spread struct {
 	Context context.Context
 	Owner   Owner
+	Limit   int64
 
 	things []spread
 }
@@ -27,7 +28,7 @@ var errSpread = errors.New("the function goes to several runners, and only one c
 // Lend is for the codec. The message can be sent to any number of runners.
 func (s *Spread) Lend(v any, as reflect.Type) ([]byte, error) {
 	switch kindOf(v, as) {
-	case aContext, aLogger, aLineLogger:
+	case aContext, aLogger, aLineLogger, aSender:
 	default:
 		return nil, errSpread
 	}
@@ -45,7 +46,7 @@ func (s *Spread) Lent() bool { return len(s.things) > 0 }
 
 // Desk returns a Desk for one more runner. What is lent has the numbers there that it has in the message.
 func (s *Spread) Desk() *Desk {
-	d := &Desk{Context: s.Context, Owner: s.Owner}
+	d := &Desk{Context: s.Context, Owner: s.Owner, Limit: s.Limit}
 	for _, t := range s.things {
 		_, _ = d.Lend(t.value, t.as) // it could be lent before
 	}

@@ -132,12 +132,23 @@ func run(ctx context.Context, f Function, borrower *lend.Borrower, returned *len
 	}()
 	result, err := f.Run(ctx)
 	settled = true
+	var reply [][]byte
+	if err == nil {
+		reply = answerWith(result, returned, o)
+	}
+	if returned.Lent() { // the function is not over yet: what it has begun may go on as long as that is held
+		return reply
+	}
 	if unsettled := borrower.Settle(ctx); err == nil {
 		err = unsettled
 	}
 	if err != nil {
 		return withError(Failed, err, o)
 	}
+	return reply
+}
+
+func answerWith(result any, returned *lend.Returned, o codec.Options) [][]byte {
 	o.Result, o.Lender = true, returned
 	msg, err := codec.Encode(result, o)
 	if err != nil {
