@@ -2,9 +2,12 @@ package lend
 
 import (
 	"encoding/binary"
+	"fmt"
 	"log"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // ofFile are the flags of a *log.Logger about where a line was logged: only the runner knows that.
@@ -18,7 +21,7 @@ func (d *Desk) lendLineLogger(t *lent) {
 		if o != logged {
 			return
 		}
-		line := escaped(string(payload))
+		line := Escaped(string(payload))
 		d.deliver(len(line), func() {
 			if flags := l.Flags(); flags&ofFile != 0 { // the line says where it is from; the writer has to bear two loggers
 				_ = log.New(l.Writer(), l.Prefix(), flags&^ofFile).Output(0, line)
@@ -29,22 +32,28 @@ func (d *Desk) lendLineLogger(t *lent) {
 	}
 }
 
-// escaped makes control characters visible: a terminal would obey them.
-func escaped(s string) string {
-	bad := func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }
-	if !strings.ContainsFunc(s, bad) {
+// Escaped makes control characters visible, which a terminal would obey, and bytes that are no text.
+func Escaped(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, isControl) {
 		return s
 	}
 	var b strings.Builder
-	for _, r := range s {
-		if bad(r) {
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case isControl(r):
 			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-			continue
+		default:
+			b.WriteString(s[:n])
 		}
-		b.WriteRune(r)
+		s = s[n:]
 	}
 	return b.String()
 }
+
+func isControl(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }
 
 // lineLogger stands in for a *log.Logger of the parent.
 func (b *Borrower) lineLogger(number uint64, details []byte) (*log.Logger, error) {

@@ -15,6 +15,8 @@ type Call struct {
 	// Held is called before Ended, once or never, when the function has returned something that stays with the runner until
 	// Ended: notes go on. It is called like Ended. Without it such a result ends the session.
 	Held func(Result)
+	// Number is what its owner knows the call by. It stays on this side.
+	Number uint64
 	// Key names the function's code, so that the runner can learn how long it takes. 0 is no name.
 	Key uint64
 	// Noted is given what the call's runner notes, in order. It is called by whoever reads the connection, and must

@@ -36,6 +36,8 @@ type Welcome struct {
 	Finish time.Duration `json:"finish,omitempty"`
 	// Slots is how many processes the runner may keep to run each call in one of its own; 0: it runs them itself.
 	Slots int `json:"slots,omitempty"`
+	// Plain has, with Slots, the runner write what they print to its own stderr, instead of telling it.
+	Plain bool `json:"plain,omitempty"`
 	// Grace is how long, with Slots, a function may ignore that its context has ended before its process is killed.
 	Grace time.Duration `json:"grace,omitempty"`
 }

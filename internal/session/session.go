@@ -26,8 +26,9 @@ type Session struct {
 	lastID   uint64
 	resident int               // among calls
 	asked    map[uint64]*asked // by call: who waits for stacks
-	draining bool              // the runner is to leave with the last call
-	refusing bool              // it has said that it leaves
+	hearing  hearing
+	draining bool // the runner is to leave with the last call
+	refusing bool // it has said that it leaves
 	reader   reader
 	caller   *Call // who reads, if reader is callerReads
 	used     bool  // a call has come or gone since look was set
@@ -158,6 +159,9 @@ func (s *Session) handle(f wire.Frame) error {
 		return nil
 	case wire.Stacks:
 		s.told(f)
+		return nil
+	case wire.Tell:
+		s.hear(f)
 		return nil
 	default:
 		return fmt.Errorf("%w: kind %d is not for a parent", wire.ErrCorrupt, f.Kind)

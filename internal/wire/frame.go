@@ -38,8 +38,9 @@ const (
 	Note    Kind = 13 // either way: about something that the parent has lent to a call
 	Leave   Kind = 14 // runner → parent: I take nothing new; drain me when your calls are over
 	Stacks  Kind = 15 // parent → runner: where is this call, or with call 0 every goroutine; runner → parent: there
+	Tell    Kind = 16 // runner → parent: what was printed or logged, by the call, or with call 0 by whomever
 
-	lastKind = Stacks
+	lastKind = Tell
 )
 
 const (
