@@ -64,6 +64,14 @@ type Teller interface {
 	Output() []byte
 }
 
+// Flusher is an Instance that can write to [Spec.Output] at once what its copy of the program has written so far. Where it
+// can, each line is known to be of the call that printed it, on runners with one call at a time.
+type Flusher interface {
+	Instance
+	// Flush returns when that is written. It waits for nothing that is yet to come, and may be called at any time.
+	Flush()
+}
+
 // Local is implemented by a Backend whose runners are this very process, so that main is never run
 // for them. Every other backend boots main again.
 type Local interface {
@@ -94,6 +102,9 @@ type Spec struct {
 	Env []string
 	// Dir is the working directory; empty means the backend's default.
 	Dir string
+	// Output is where the backend writes what the copy writes to stdout and stderr, if it can see that. Writes do not
+	// block, and come from one goroutine at a time. It may be nil.
+	Output io.Writer
 	// Labels mark the instance where the engine can hold labels.
 	Labels map[string]string
 }

@@ -21,16 +21,14 @@ import (
 
 // Options are the settings of New.
 type Options struct {
-	// Output gets what runners write to stdout and stderr; nil means os.Stderr. Writes come from one
-	// goroutine per runner, so it must allow several at once, as an *os.File does.
+	// Output gets what runners write to stdout and stderr, as it is, instead of the pool's logger. Writes come from one
+	// goroutine per runner, so it must allow several at once, as an *os.File does. Runners wait for it. Default nil: the
+	// pool's logger gets it line by line.
 	Output io.Writer
 }
 
 // New returns the backend.
 func New(o Options) backend.Backend {
-	if o.Output == nil {
-		o.Output = os.Stderr
-	}
 	return &processes{o, newLedger(os.DirFS("/"))}
 }
 
@@ -72,7 +70,8 @@ func (p *processes) Boot(ctx context.Context, spec backend.Spec) (backend.Instan
 		return nil, fmt.Errorf("process: start %s: %w", spec.Path, err)
 	}
 	i := &instance{cmd: cmd, conn: ours, done: make(chan struct{}), ooms: p.ooms, page: p.ooms.open(cmd.Process.Pid)}
-	i.wg.Go(func() { i.follow(read, p.Output) })
+	i.printed = newPrinted(read, p.Output, spec.Output, i.keep)
+	i.wg.Go(i.follow)
 	return i, nil
 }
 
@@ -94,6 +93,8 @@ type instance struct {
 	page page // in ooms
 	wg   sync.WaitGroup
 
+	printed *printed
+
 	mu  sync.Mutex // guards what follows
 	out tail
 	err error // set before done is closed
@@ -103,15 +104,12 @@ type instance struct {
 const leftovers = 100 * time.Millisecond
 
 // follow waits for the process while its output is read.
-func (i *instance) follow(read *os.File, to io.Writer) {
+func (i *instance) follow() {
 	var copied sync.WaitGroup
-	copied.Go(func() {
-		defer read.Close()
-		_, _ = io.Copy(io.MultiWriter(i, to), read) // until the last writer has gone
-	})
+	copied.Go(i.printed.copy)
 	err := i.cmd.Wait()
 	killGroup(i.cmd.Process.Pid) // what it started and left
-	read.SetReadDeadline(time.Now().Add(leftovers))
+	i.printed.read.SetReadDeadline(time.Now().Add(leftovers))
 	copied.Wait()
 	i.mu.Lock()
 	i.err = i.exitError(err)
@@ -119,12 +117,18 @@ func (i *instance) follow(read *os.File, to io.Writer) {
 	close(i.done)
 }
 
-// Write keeps the last part of the process's output.
-func (i *instance) Write(b []byte) (int, error) {
+// keep keeps the last part of the process's output.
+func (i *instance) keep(b []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.out.Write(b)
+	_, _ = i.out.Write(b) // it never fails
 }
+
+// Flush has written, when it returns, what the process has printed so far.
+func (i *instance) Flush() { i.printed.flush() }
+
+// Raw says whether what the process prints goes elsewhere than to Spec.Output.
+func (i *instance) Raw() bool { return !i.printed.prompt }
 
 // ID is the process id.
 func (i *instance) ID() string { return strconv.Itoa(i.cmd.Process.Pid) }

@@ -14,6 +14,16 @@ func socketpair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "runner"), os.NewFile(uintptr(fds[1]), "parent"), nil
 }
 
+// readNow reads what is there. again says that nothing is yet; without it, n is 0 at the end.
+func readNow(fd uintptr, b []byte) (n int, again bool) {
+	for {
+		n, err := syscall.Read(int(fd), b)
+		if err != syscall.EINTR {
+			return max(0, n), err == syscall.EAGAIN
+		}
+	}
+}
+
 // ownGroup keeps an interrupt at the terminal from the process and lets it be ended with its children.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
