@@ -58,6 +58,9 @@ var errToldToLeave = errors.New("it was told to leave")
 // run takes a runner from its boot to its end.
 func (p *Pool) run(l *live) {
 	r := l.runner
+	if p.config.Gone != nil {
+		defer p.config.Gone(r.id)
+	}
 	if err := p.boot(l); err != nil {
 		level := slog.LevelWarn
 		if errors.Is(err.Err, ErrClosed) { // it is what was asked for

@@ -86,6 +86,9 @@ type ticket struct {
 	deadline   time.Duration // 0: none
 }
 
+// Number is the call's, in the order of arrival, once the pool has taken it in.
+func (c *Call) Number() uint64 { return c.number }
+
 // unrun returns the error of a call that does not run because of err. If it was lost before, it may have run all the same.
 func (c *Call) unrun(err error) error {
 	if _, ok := err.(*TimeoutError); ok || c.Attempt <= 1 {

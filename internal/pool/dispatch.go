@@ -210,6 +210,9 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	if c.Sent != nil {
 		c.Sent(c)
 	}
+	if p.config.Begins != nil {
+		p.config.Begins(c, l.runner.id)
+	}
 	if err := p.transmit(c, l, remote, parts, left); err != nil {
 		p.ended(c, l, session.Result{Lost: err != session.ErrLeaving})
 		return nil, nil
@@ -226,6 +229,7 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 // transmit hands c to the session of its runner, with the time that is left for it, or 0. It fails if that is
 // over, or the runner leaves.
 func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte, left time.Duration) error {
+	remote.Number = c.number
 	remote.Key, remote.Attended, remote.Attempt, remote.Detached = c.Key, c.synced, c.Attempt, c.Survives
 	remote.Ended = func(r session.Result) { p.ended(c, l, r) }
 	if c.Holds {
@@ -261,6 +265,9 @@ func (p *Pool) encode(c *Call) (parts [][]byte, err error) {
 
 // ended is told by the session that c's function is over, or does not start.
 func (p *Pool) ended(c *Call, l *live, r session.Result) {
+	if p.config.Ends != nil && r.Started && !r.Lost {
+		p.config.Ends(l.runner.id, l.inst)
+	}
 	switch {
 	case r.Started && !r.Lost && p.movesOn(c, l, r.Data):
 	case r.Started && !r.Lost:

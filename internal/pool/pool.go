@@ -50,6 +50,13 @@ type Config struct {
 	// OnEvent, if not nil, is a reader of events from the start, see Subscribe.
 	OnEvent func(Event)
 
+	// Begins, if not nil, is told of each call before it is sent to a runner, and Ends when its function is over, before
+	// another can have its slot. They are called under no lock and must not block.
+	Begins func(c *Call, runner string)
+	Ends   func(runner string, inst backend.Instance)
+	// Gone, if not nil, is told when nothing is left of a runner, or of one that did not come up.
+	Gone func(runner string)
+
 	Logger *slog.Logger
 	Seed   uint64 // of the jitter between boots; 0 takes a random one
 }

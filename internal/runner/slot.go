@@ -26,6 +26,7 @@ const (
 type own struct {
 	inst    backend.Instance
 	session *session.Session
+	printed *printed // what it writes
 
 	mu   sync.Mutex        // guards what follows
 	in   *session.Incoming // the call that it runs; nil: none
@@ -37,11 +38,13 @@ type own struct {
 
 // bootOwn boots a copy. What does not come up is ended.
 func bootOwn(ctx context.Context, b backend.Backend, spec backend.Spec, runner string, w session.Welcome) (*own, error) {
+	out := newPrinted()
+	spec.Output = out
 	inst, err := b.Boot(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	p := &own{inst: inst}
+	p := &own{inst: inst, printed: out}
 	offer(inst.ID(), ownScore)
 	if p.session, err = meet(ctx, inst, runner, w); err == nil {
 		return p, nil
@@ -81,6 +84,7 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (session.Result, er
 	if d, ok := in.Context().Deadline(); ok {
 		left = max(1, time.Until(d))
 	}
+	p.printed.begin(in)
 	if err := p.session.Send(c, [][]byte{in.Data}, left); err != nil {
 		return session.Result{}, err
 	}
@@ -107,6 +111,14 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (session.Result, er
 		<-limited
 	}
 	return result, nil
+}
+
+// spoken has told the parent, when it returns, all that the process has printed for its call. It prints for none then.
+func (p *own) spoken() {
+	if f, ok := p.inst.(backend.Flusher); ok {
+		f.Flush()
+	}
+	p.printed.end()
 }
 
 func (p *own) runs(in *session.Incoming, c *session.Call) {

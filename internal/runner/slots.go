@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -48,8 +49,12 @@ var errOver = errors.New("the runner has left")
 // can come up.
 func newSlots(ctx context.Context, i Invite, build string, w session.Welcome) (*slots, error) {
 	i.Ticket = nil // copies inherit their connections
+	var plain io.Writer
+	if w.Plain {
+		plain = os.Stderr
+	}
 	s := &slots{
-		backend: process.New(process.Options{Output: os.Stderr}),
+		backend: process.New(process.Options{Output: plain}),
 		spec: backend.Spec{
 			ID: i.Runner, Pool: i.Pool, Parent: i.Parent,
 			Path: image.Path, Args: os.Args, Env: append(os.Environ(), i.Variable()),
@@ -154,17 +159,22 @@ func (s *slots) answerIn(one *slot, in *session.Incoming) bool {
 	r, err := p.run(in, s.grace)
 	switch {
 	case err != nil:
+		p.spoken()
 		p.leave(s.ctx, true)
 		s.giveBack(one)
 		return false
 	case r.Lost:
-		in.Reply(p.death().lost(r.Started))
+		d := p.death()
+		p.spoken()
+		in.Reply(d.lost(r.Started))
 		s.replace(one)
 	case len(r.Data) > 0 && Outcome(r.Data[0]) == Panicked:
+		p.spoken()
 		in.Reply([][]byte{r.Data})
 		p.leave(s.ctx, true)
 		s.replace(one)
 	default:
+		p.spoken()
 		s.giveBack(one)
 		in.Reply([][]byte{r.Data})
 	}

@@ -1,0 +1,65 @@
+package runner
+
+import (
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/fleetinglambda/flame/internal/lend"
+	"github.com/fleetinglambda/flame/internal/session"
+)
+
+// printed takes what the process of a slot writes, and tells the parent each line as one of the call that the process has. What
+// it writes without a call this process writes, too.
+type printed struct {
+	mu      sync.Mutex // guards what follows
+	lines   lend.Lines
+	in      *session.Incoming // nil: there is no call
+	dropped int               // lines since the last one that was told
+}
+
+func newPrinted() *printed {
+	p := new(printed)
+	p.lines.Line = p.tell
+	return p
+}
+
+// Write takes what the process writes. It does not wait for the parent.
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lines.Write(b)
+}
+
+// begin says that the process has a call.
+func (p *printed) begin(in *session.Incoming) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines.End() // it was printed before
+	p.in = in
+}
+
+// end says that it has it no more.
+func (p *printed) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines.End()
+	if p.in != nil && p.dropped > 0 {
+		p.in.Tell(lend.TellLine(nil, 0, p.dropped))
+		p.dropped = 0
+	}
+	p.in = nil
+}
+
+// tell tells a line. It is called with the lock.
+func (p *printed) tell(line []byte, more int) {
+	switch {
+	case p.in == nil:
+		_, _ = os.Stderr.Write(append(slices.Clip(line), '\n')) // there is nowhere else
+	case p.in.Backlog() > maxBacklog:
+		p.dropped++
+	default:
+		p.in.Tell(lend.TellLine(line, more, p.dropped))
+		p.dropped = 0
+	}
+}
