@@ -27,6 +27,7 @@ type Pool struct {
 	pool   *pool.Pool
 	warned sync.Map           // by warning: those that were given
 	guests *dialback.Listener // of a backend whose runners dial; else nil
+	output output             // of runners
 	end    func()             // of what lookAfter has begun
 
 	wg   sync.WaitGroup // what calls do besides, see goOn
@@ -55,6 +56,7 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		return nil, fmt.Errorf("flame: pool %q: %w", cfg.Name, err)
 	}
 	p := &Pool{config: cfg, build: im.Build(), parent: parentID()}
+	p.output.pool = p
 	inner, err := p.settings()
 	if err != nil {
 		return nil, err
@@ -93,6 +95,7 @@ func (p *Pool) finish() {
 	p.over = true
 	p.mu.Unlock()
 	p.wg.Wait()
+	p.output.end()
 }
 
 // settings makes of the Config what the pool inside needs.
@@ -108,6 +111,7 @@ func (p *Pool) settings() (pool.Config, error) {
 	if c.Isolation == Shared { // else the runner sees to it
 		s.KillGrace = c.KillGrace
 	}
+	p.output.attach(&s)
 	if c.OnEvent != nil {
 		s.OnEvent = p.teller(c.OnEvent)
 	}
@@ -200,7 +204,7 @@ func (p *Pool) spec(ctx context.Context, id string) (backend.Spec, error) {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, backend.EnvParent+"=") })
 	return backend.Spec{
 		ID: id, Pool: p.config.Name, Parent: p.parent,
-		Path: image.Path, Args: os.Args, Env: append(env, invite.Variable()),
+		Path: image.Path, Args: os.Args, Env: append(env, invite.Variable()), Output: p.output.of(id),
 		Labels: map[string]string{"flame.parent": p.parent, "flame.pool": p.config.Name, "flame.runner": id},
 	}, nil
 }
@@ -213,10 +217,15 @@ func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*ses
 	}
 	limits := session.DefaultLimits
 	limits.Message = p.config.MessageLimit
-	return session.Accept(ctx, conn, id, session.Welcome{
+	raw, _ := inst.(interface{ Raw() bool }) // its output does not go to Spec.Output
+	s, err := session.Accept(ctx, conn, id, session.Welcome{
 		Build: p.build, Names: runner.Names(), Message: limits.Message, Silence: limits.Silence,
-		Slots: p.config.slots(), Grace: p.config.KillGrace, Finish: p.config.ShutdownTimeout,
+		Slots: p.config.slots(), Plain: raw != nil && raw.Raw(), Grace: p.config.KillGrace, Finish: p.config.ShutdownTimeout,
 	}, limits)
+	if err == nil {
+		s.Hear(p.output.of(id).hear)
+	}
+	return s, err
 }
 
 // connection returns that to a booted runner: the one it brings, or the one it makes.
