@@ -96,12 +96,7 @@ func (s *Session) Note(c *Call, note []byte) {
 // Cancel asks the runner to cancel the context of the call's function. Ended comes when the function
 // is really over, or at once if it has not been sent completely: then it does not start. A call that
 // has not been sent or has ended stays as it is.
-func (s *Session) Cancel(c *Call) {
-	if s.isLive(c) && !s.takeBack(c) {
-		s.out.addFrame(wire.Cancel, c.id, nil)
-		s.out.flush()
-	}
-}
+func (s *Session) Cancel(c *Call) { s.CancelFor(c, nil) }
 
 // Release lets the goroutine in Wait(c) go although the function may still run, and lets go of the
 // message's parts. A call that has not been sent completely ends with that: it does not start.

@@ -13,7 +13,9 @@ type callContext struct {
 
 	mu    sync.Mutex // guards what follows
 	err   error
-	done  chan struct{} // closed when err is set; made when it is asked for
+	cause context.Context // has it, if it is another one than err; package context asks for it by a key of its own
+	why   []byte          // the cause as the parent has packed it
+	done  chan struct{}   // closed when err is set; made when it is asked for
 	after map[*func()]struct{}
 }
 
@@ -51,8 +53,16 @@ func (c *callContext) Err() error {
 	return c.err
 }
 
-// Value knows none.
-func (c *callContext) Value(any) any { return nil }
+// Value knows the cause only.
+func (c *callContext) Value(key any) any {
+	c.mu.Lock()
+	cause := c.cause
+	c.mu.Unlock()
+	if cause == nil {
+		return nil
+	}
+	return cause.Value(key)
+}
 
 // AfterFunc has package context derive contexts from this one without a goroutine for each.
 func (c *callContext) AfterFunc(f func()) (stop func() bool) {
@@ -78,13 +88,21 @@ func (c *callContext) AfterFunc(f func()) (stop func() bool) {
 }
 
 // end ends the context. The first reason counts.
-func (c *callContext) end(err error) {
+func (c *callContext) end(err error) { c.endFor(err, nil, nil) }
+
+// endFor ends it for a cause, which the parent has packed as why. Without a cause it is err.
+func (c *callContext) endFor(err, cause error, why []byte) {
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
 		return
 	}
-	c.err = err
+	c.err, c.why = err, why
+	if cause != nil {
+		with, cancel := context.WithCancelCause(context.Background())
+		cancel(cause)
+		c.cause = with
+	}
 	if c.done != nil {
 		close(c.done)
 	}

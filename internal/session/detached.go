@@ -9,7 +9,7 @@ func (v *Server) startAlone(in *Incoming) {
 	in.alone = !v.over
 	v.mu.Unlock()
 	if !in.alone {
-		in.ctx.end(context.Canceled)
+		in.ctx.endFor(context.Canceled, v.lostCause(), nil)
 	}
 	v.wg.Go(func() {
 		defer close(in.over)
@@ -25,7 +25,7 @@ func (v *Server) Finish(ctx context.Context) {
 		select {
 		case <-in.over:
 		case <-ctx.Done():
-			in.ctx.end(context.Canceled)
+			in.ctx.endFor(context.Canceled, v.lostCause(), nil)
 		}
 	}
 }

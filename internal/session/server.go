@@ -18,6 +18,8 @@ type Server struct {
 	// Stacks is asked where a call is, or for every goroutine if there is none. Set it before Serve, or parents get an
 	// empty answer. It may be called from many goroutines at once and block.
 	Stacks func(*Incoming) []byte
+	// Cause reads why the parent has cancelled a call. Without it, the cause is context.Canceled. Set it before Serve.
+	Cause func(why []byte) error
 
 	limits Limits
 	handle func(*Incoming)
@@ -98,8 +100,9 @@ func (v *Server) cancelAll() {
 	live := slices.Collect(maps.Values(v.live))
 	live = slices.DeleteFunc(live, func(in *Incoming) bool { return in.alone })
 	v.mu.Unlock()
+	cause := v.lostCause()
 	for _, in := range live {
-		in.ctx.end(context.Canceled)
+		in.ctx.endFor(context.Canceled, cause, nil)
 	}
 	for _, in := range v.remaining() {
 		in.notes.last()
@@ -188,7 +191,7 @@ func (v *Server) dispatch(f wire.Frame, held *int) error {
 	case wire.Chunk:
 		return v.chunk(f)
 	case wire.Cancel:
-		v.cancelCall(f.Call)
+		v.cancelCall(f.Call, f.Payload)
 		return nil
 	case wire.Abandon:
 		v.abandon(f.Call)
@@ -273,15 +276,6 @@ func (v *Server) run(in *Incoming) {
 	start := time.Now()
 	v.handle(in)
 	v.learn(in.key, time.Since(start))
-}
-
-func (v *Server) cancelCall(id uint64) {
-	v.mu.Lock()
-	in := v.live[id]
-	v.mu.Unlock()
-	if in != nil {
-		in.ctx.end(context.Canceled)
-	}
 }
 
 // abandon forgets a call whose message will not be completed.
