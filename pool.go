@@ -14,6 +14,7 @@ import (
 	"github.com/fleetinglambda/flame/backend"
 	"github.com/fleetinglambda/flame/internal/dialback"
 	"github.com/fleetinglambda/flame/internal/image"
+	"github.com/fleetinglambda/flame/internal/lend"
 	"github.com/fleetinglambda/flame/internal/pool"
 	"github.com/fleetinglambda/flame/internal/runner"
 	"github.com/fleetinglambda/flame/internal/session"
@@ -106,7 +107,7 @@ func (p *Pool) settings() (pool.Config, error) {
 		BootTimeout: c.BootTimeout, ShutdownTimeout: c.ShutdownTimeout,
 		IdleShutdownAfter: c.IdleShutdownAfter, MinIdleShutdownAfter: c.MinIdleShutdownAfter, MaxRunnerAge: c.MaxRunnerAge,
 		Headroom: c.Headroom, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes,
-		Spec: p.spec, Join: p.join, Leaving: (*session.Session).Leaving, Lost: runner.WasLost, Logger: c.Logger,
+		Spec: p.spec, Join: p.join, Leaving: (*session.Session).Leaving, Lost: runner.WasLost, Cause: lend.PackCause, Logger: c.Logger,
 	}
 	if c.Isolation == Shared { // else the runner sees to it
 		s.KillGrace = c.KillGrace

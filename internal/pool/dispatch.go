@@ -165,17 +165,26 @@ func (p *Pool) abandon(c *Call, err error, goesOn bool) {
 		p.close(c, nil, err)
 	}
 	if sent { // else who sends it sees that it has its outcome
-		p.letGo(l, remote, goesOn || !held && errors.Is(err, context.DeadlineExceeded))
+		p.letGo(l, remote, goesOn || !held && errors.Is(err, context.DeadlineExceeded), err)
 	}
 }
 
 // letGo has the function end whose caller is not waiting any more, if it is to. The runner keeps deadlines itself, so that
 // the function learns the true reason.
-func (p *Pool) letGo(l *live, remote *session.Call, goesOn bool) {
+func (p *Pool) letGo(l *live, remote *session.Call, goesOn bool, err error) {
 	if !goesOn {
-		l.session.Cancel(remote)
+		l.session.CancelFor(remote, p.why(err))
 	}
 	l.session.Release(remote)
+}
+
+// why packs the cause of a call's end, unless it is the plain one.
+func (p *Pool) why(err error) []byte {
+	var given *TimeoutError
+	if p.config.Cause == nil || !errors.As(err, &given) || given.Cause == context.Canceled {
+		return nil
+	}
+	return p.config.Cause(given.Cause)
 }
 
 // send sends c to the runner that it has a slot of. It returns what was sent, or nil if there is nothing to wait for.
@@ -221,7 +230,7 @@ func (p *Pool) send(c *Call) (*live, *session.Call) {
 	answered, cut := c.done, c.cut
 	p.mu.Unlock()
 	if answered { // its time was over while it was sent
-		p.letGo(l, remote, !cut || errors.Is(c.Err, context.DeadlineExceeded))
+		p.letGo(l, remote, !cut || errors.Is(c.Err, context.DeadlineExceeded), c.Err)
 	}
 	return l, remote
 }

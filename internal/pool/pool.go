@@ -54,6 +54,8 @@ type Config struct {
 	// another can have its slot. They are called under no lock and must not block.
 	Begins func(c *Call, runner string)
 	Ends   func(runner string, inst backend.Instance)
+	// Cause, if not nil, packs why a call is cancelled for its runner; nil is no particular cause.
+	Cause func(error) []byte
 	// Gone, if not nil, is told when nothing is left of a runner, or of one that did not come up.
 	Gone func(runner string)
 

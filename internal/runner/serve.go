@@ -43,7 +43,7 @@ func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(bui
 		j.End(ctx, false)
 		return nil, fmt.Errorf("runner %s: %w", id, err)
 	}
-	j.server.Stacks = stacks
+	j.server.Stacks, j.server.Cause = stacks, lend.ReadCause
 	if j.slots != nil {
 		j.server.Stacks = j.slots.stacks
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/lend"
 	"github.com/fleetinglambda/flame/internal/session"
 )
 
@@ -144,7 +145,7 @@ func (p *own) where(in *session.Incoming) (text []byte) {
 // limit ends a call whose context has ended, and the process if the function ignores that for longer than grace.
 func (p *own) limit(in *session.Incoming, c *session.Call, grace time.Duration, over <-chan struct{}) {
 	if in.Context().Err() != context.DeadlineExceeded { // that one the process keeps itself
-		p.session.Cancel(c)
+		p.session.CancelFor(c, why(in))
 	}
 	wait := time.NewTimer(grace)
 	defer wait.Stop()
@@ -160,6 +161,17 @@ func (p *own) limit(in *session.Incoming, c *session.Call, grace time.Duration, 
 		p.overdue = max(1, grace)
 		p.kill()
 	}
+}
+
+// why packs the cause of a call's end for its process: as the parent has, or what this one knows.
+func why(in *session.Incoming) []byte {
+	if packed := in.Why(); packed != nil {
+		return packed
+	}
+	if cause := context.Cause(in.Context()); cause != context.Canceled {
+		return lend.PackCause(cause)
+	}
+	return nil
 }
 
 // death says how a process was lost that had a call. It is gone then.
