@@ -61,6 +61,9 @@ type Config struct {
 	MessageLimit int64
 	// Logger gets a record of every runner's coming and going. Default slog.Default().
 	Logger *slog.Logger
+	// Propagate, if not nil, takes chosen values of contexts along with calls, such as a trace. It crosses like what a
+	// function captures.
+	Propagate Propagator
 	// OnEvent, if not nil, is told all that happens, from the first boot on; see [Pool.Subscribe].
 	OnEvent func(Event)
 }

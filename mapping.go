@@ -71,6 +71,9 @@ func (p *Pool) newMapping(ctx context.Context, f sendable, input runner.Function
 	if err := p.prepare(ctx, &m.call, f, opts); err != nil {
 		return nil, err
 	}
+	if m.call.call.Holds {
+		return nil, &SendError{Path: "the result", Reason: "what is read from a runner until it is closed comes back from Call and Start, not from Map: return what was read, or make a Call for each input"}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, &TimeoutError{cause: causeOf(ctx)}
 	}
@@ -164,8 +167,12 @@ func (m *mapping) enter() *mappedItem {
 // start gives an item to the pool. While the pool's line is full, it waits for the others of this Map.
 func (m *mapping) start(i *mappedItem, f runner.Function) error {
 	p := m.call.pool
+	f, err := p.config.carry(m.ctx, f)
+	if err != nil {
+		return err
+	}
 	i.pool, i.crossing = p, f
-	i.desk.Context, i.desk.Owner, i.desk.Again = m.ctx, &i.sending, m.call.call.Retry > 0
+	i.desk.Context, i.desk.Owner, i.desk.Again, i.desk.Limit = m.ctx, &i.sending, m.call.call.Retry > 0, p.config.MessageLimit
 	i.call.Key = m.call.call.Key
 	msg, err := codec.Encode(&i.crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true, Lender: &i.desk, Notice: &i.sending})
 	for err == nil {

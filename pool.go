@@ -113,6 +113,9 @@ func (p *Pool) settings() (pool.Config, error) {
 		s.KillGrace = c.KillGrace
 	}
 	p.output.attach(&s)
+	if err := c.checkPropagate(); err != nil {
+		return s, err
+	}
 	if c.OnEvent != nil {
 		s.OnEvent = p.teller(c.OnEvent)
 	}

@@ -91,6 +91,12 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 		c.call.Closed, c.held.Owner = c.closed, c
 	}
 	c.pool, c.crossing = p, f
+	if !c.each { // else each item brings what is propagated
+		var err error
+		if c.crossing, err = p.config.carry(ctx, f); err != nil {
+			return err
+		}
+	}
 	c.desk.Context, c.desk.Owner, c.desk.Again, c.desk.Limit = ctx, c, c.call.Retry > 0, p.config.MessageLimit
 	return atRim(p.config.Name, codec.Check(&c.crossing))
 }
