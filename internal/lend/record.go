@@ -19,6 +19,9 @@ import (
 // maxBacklog is how many bytes may wait to be written to the parent before records are dropped.
 const maxBacklog = 1 << 20
 
+// maxRecord bounds a record in bytes, so that it fits one note.
+const maxRecord = 2*maxText - 100
+
 // record is a slog.Record on its way to the parent.
 type record struct {
 	Time    time.Time
@@ -50,11 +53,7 @@ const (
 // lendLogger says from which level on a logger logs.
 func (d *Desk) lendLogger(t *lent) {
 	h := t.value.(*slog.Logger).Handler()
-	level := lowest
-	for level <= highest && !h.Enabled(d.Context, slog.Level(level)) {
-		level++
-	}
-	t.ref = binary.AppendVarint(t.ref, int64(level))
+	t.ref = binary.AppendVarint(t.ref, int64(LevelOf(d.Context, h)))
 	ctx := context.WithoutCancel(d.Context)
 	t.heed = func(o op, payload []byte) {
 		if o != logged {
@@ -148,13 +147,12 @@ func (b *Borrower) logger(number uint64, details []byte) (*slog.Logger, error) {
 	if n <= 0 {
 		return nil, errNote
 	}
-	return slog.New(&handler{out: &recorder{link: b.Link, number: number, level: slog.Level(level)}}), nil
+	return slog.New(&handler{out: &recorder{to: noted{b.Link, number}, level: slog.Level(level)}}), nil
 }
 
 // recorder sends what is logged.
 type recorder struct {
-	link    Link
-	number  uint64
+	to      outlet
 	level   slog.Level
 	dropped atomic.Int64
 }
@@ -168,7 +166,12 @@ type handler struct {
 }
 
 // Enabled says whether the parent's logger logs a level.
-func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.out.level }
+func (h *handler) Enabled(ctx context.Context, l slog.Level) bool {
+	if other := h.out.to.instead(); other != nil {
+		return other.Enabled(ctx, l)
+	}
+	return l >= h.out.level
+}
 
 // WithAttrs returns a handler that adds attributes to every record.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -184,7 +187,10 @@ func (h *handler) WithGroup(name string) slog.Handler {
 }
 
 // Handle sends a record to the parent. When too much waits to be sent, it is dropped and counted.
-func (h *handler) Handle(_ context.Context, r slog.Record) error {
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	if other := h.out.to.instead(); other != nil {
+		return h.on(other).Handle(ctx, r)
+	}
 	out := record{Time: r.Time, Level: int(r.Level), Message: r.Message}
 	if im, err := image.Self(); err == nil && r.PC != 0 {
 		out.Code, _ = im.Locate(r.PC)
@@ -205,17 +211,17 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 			out.Attrs = []attr{{Key: h.group, Kind: slog.KindGroup, Group: out.Attrs}}
 		}
 	}
-	return h.out.send(&out)
+	return h.out.send(ctx, &out)
 }
 
-func (s *recorder) send(r *record) error {
-	if s.link.Backlog() > maxBacklog {
+func (s *recorder) send(ctx context.Context, r *record) error {
+	if s.to.Backlog() > maxBacklog {
 		s.dropped.Add(1)
 		return nil
 	}
 	r.Dropped = int(s.dropped.Swap(0))
 	msg, err := codec.Encode(r, codec.Options{})
-	if err == nil && msg.Size() > 2*maxText {
+	if err == nil && msg.Size() > maxRecord {
 		r.Attrs = nil
 		r.Message = r.Message[:min(len(r.Message), maxText)] + " … (cut, with its attributes: too long)"
 		msg, err = codec.Encode(r, codec.Options{})
@@ -223,7 +229,7 @@ func (s *recorder) send(r *record) error {
 	if err != nil {
 		return fmt.Errorf("log on the parent: %w", err)
 	}
-	s.link.Note(note(s.number, logged, bytes.Join(msg, nil)...))
+	s.to.tell(ctx, bytes.Join(msg, nil), r.Dropped)
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 type Told struct {
 	Line    []byte // printed; empty: none
 	More    int    // bytes of it were left out
-	Dropped int    // lines before it
+	Dropped int    // others before it
 
 	record []byte // packed; nil: none
 }
@@ -28,8 +28,8 @@ const (
 // TellLine packs a line.
 func TellLine(line []byte, more, dropped int) []byte {
 	b := append(make([]byte, 0, len(line)+16), toldLine)
-	b = binary.AppendUvarint(b, uint64(more))
 	b = binary.AppendUvarint(b, uint64(dropped))
+	b = binary.AppendUvarint(b, uint64(more))
 	return append(b, line...)
 }
 
@@ -40,24 +40,26 @@ func ReadTold(b []byte) (t Told, err error) {
 	if len(b) == 0 {
 		return t, errTold
 	}
-	switch b[0] {
-	case toldLine:
-		var numbers [2]int
-		b = b[1:]
-		for i := range numbers {
-			v, n := binary.Uvarint(b)
-			if n <= 0 || v > math.MaxInt32 {
-				return t, errTold
-			}
-			numbers[i], b = int(v), b[n:]
+	what, b := b[0], b[1:]
+	number := func() int {
+		v, n := binary.Uvarint(b)
+		if n <= 0 || v > math.MaxInt32 {
+			err = errTold
+			return 0
 		}
-		t.Line, t.More, t.Dropped = b, numbers[0], numbers[1]
-	case toldRecord:
-		t.record = b[1:]
-	default:
-		return t, errTold
+		b = b[n:]
+		return int(v)
 	}
-	return t, nil
+	switch t.Dropped = number(); what {
+	case toldLine:
+		t.More = number()
+		t.Line = b
+	case toldRecord:
+		t.record = b
+	default:
+		err = errTold
+	}
+	return t, err
 }
 
 // Clone returns a Told that can be kept.
@@ -69,12 +71,12 @@ func (t Told) Clone() Told {
 // Size is how many bytes a Told has.
 func (t Told) Size() int { return len(t.Line) + len(t.record) }
 
-// Record returns the record, and how many were dropped before it; false if there is none.
-func (t Told) Record() (r slog.Record, dropped int, ok bool) {
+// Record returns the record; false if there is none.
+func (t Told) Record() (r slog.Record, ok bool) {
 	var packed record
 	if t.record == nil || codec.Decode(t.record, &packed, codec.Untrusted) != nil {
-		return r, 0, false
+		return r, false
 	}
 	packed.Message = Escaped(packed.Message)
-	return packed.slog(), max(0, packed.Dropped), true
+	return packed.slog(), true
 }

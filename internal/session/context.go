@@ -10,6 +10,7 @@ import (
 // it has ended, so it makes a channel only when asked for one, and has no timer: the Server keeps all deadlines.
 type callContext struct {
 	deadline time.Time // zero: none; changed under the Server's lock and mu
+	of       *Incoming
 
 	mu    sync.Mutex // guards what follows
 	err   error
@@ -53,8 +54,11 @@ func (c *callContext) Err() error {
 	return c.err
 }
 
-// Value knows the cause only.
+// Value knows the call and the cause only.
 func (c *callContext) Value(key any) any {
+	if _, ok := key.(ofCall); ok {
+		return c.of
+	}
 	c.mu.Lock()
 	cause := c.cause
 	c.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/fleetinglambda/flame/internal/wire"
@@ -36,6 +37,8 @@ type Welcome struct {
 	Finish time.Duration `json:"finish,omitempty"`
 	// Slots is how many processes the runner may keep to run each call in one of its own; 0: it runs them itself.
 	Slots int `json:"slots,omitempty"`
+	// Level is the lowest level of log records that the parent takes.
+	Level slog.Level `json:"level,omitempty"`
 	// Plain has, with Slots, the runner write what they print to its own stderr, instead of telling it.
 	Plain bool `json:"plain,omitempty"`
 	// Grace is how long, with Slots, a function may ignore that its context has ended before its process is killed.

@@ -222,6 +222,7 @@ func (v *Server) call(f wire.Frame) error {
 		return fmt.Errorf("a call of %d bytes is over the message limit of %d", h.Size, v.limits.Message)
 	}
 	in := &Incoming{server: v, id: f.Call, key: h.Key, attempt: h.Attempt, detached: h.Detached, resident: h.Resident}
+	in.ctx.of = in
 	if h.Left > 0 {
 		in.ctx.deadline = time.Now().Add(h.Left)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/fleetinglambda/flame/internal/wire"
 )
@@ -49,6 +50,20 @@ func (in *Incoming) Tell(what []byte) { in.server.tell(in.id, what) }
 
 // Tell tells the parent something that is about no call. Its length is at most wire.MaxPayload.
 func (v *Server) Tell(what []byte) { v.tell(0, what) }
+
+// TellFor is Tell about the call whose function has ctx, or one made from it. With any other context it is about no call.
+func (v *Server) TellFor(ctx context.Context, what []byte) {
+	if ctx != nil {
+		if in, ok := ctx.Value(ofCall{}).(*Incoming); ok && in.server == v {
+			in.Tell(what)
+			return
+		}
+	}
+	v.Tell(what)
+}
+
+// ofCall is the key of the call that a context belongs to.
+type ofCall struct{}
 
 func (v *Server) tell(id uint64, what []byte) {
 	v.out.addFrame(wire.Tell, id, what)
