@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fleetinglambda/flame/internal/lend"
 	"github.com/fleetinglambda/flame/internal/session"
@@ -12,14 +13,16 @@ import (
 // printed takes what the process of a slot writes, and tells the parent each line as one of the call that the process has. What
 // it writes without a call this process writes, too.
 type printed struct {
+	server *atomic.Pointer[session.Server]
+
 	mu      sync.Mutex // guards what follows
 	lines   lend.Lines
 	in      *session.Incoming // nil: there is no call
 	dropped int               // lines since the last one that was told
 }
 
-func newPrinted() *printed {
-	p := new(printed)
+func newPrinted(server *atomic.Pointer[session.Server]) *printed {
+	p := &printed{server: server}
 	p.lines.Line = p.tell
 	return p
 }
@@ -61,5 +64,21 @@ func (p *printed) tell(line []byte, more int) {
 	default:
 		p.in.Tell(lend.TellLine(line, more, p.dropped))
 		p.dropped = 0
+	}
+}
+
+// pass tells the parent what the process tells this one.
+func (p *printed) pass(told []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch server := p.server.Load(); {
+	case p.in == nil && server == nil: // as long as this process has not joined its parent, the other's main may log
+		logHere(told)
+	case p.in == nil && server.Backlog() <= maxBacklog:
+		server.Tell(told)
+	case p.in != nil && p.in.Backlog() <= maxBacklog:
+		p.in.Tell(told)
+	default:
+		p.dropped++
 	}
 }

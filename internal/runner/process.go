@@ -114,6 +114,7 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	if err != nil {
 		return complain(err)
 	}
+	j.logThere()
 	var wg sync.WaitGroup
 	wg.Go(func() { obey(j, stop) })
 	if os.Getpid() == 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -32,7 +33,7 @@ func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(bui
 	j := new(Joined)
 	j.server, err = session.Join(ctx, conn, session.Hello{Runner: id, Build: im.Build(), PID: os.Getpid()},
 		func(w session.Welcome) error {
-			j.limit, j.patience = w.Message, w.Finish
+			j.limit, j.patience, j.level = w.Message, w.Finish, w.Level
 			err := hasNames(w.Names)
 			if err == nil && w.Slots > 0 {
 				j.slots, err = make(im.Build(), w)
@@ -46,6 +47,7 @@ func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(bui
 	j.server.Stacks, j.server.Cause = stacks, lend.ReadCause
 	if j.slots != nil {
 		j.server.Stacks = j.slots.stacks
+		j.slots.server.Store(j.server)
 	}
 	return j, nil
 }
@@ -56,6 +58,7 @@ type Joined struct {
 	slots  *slots // nil: calls run in this process
 	limit  int64
 	left   lend.Leftovers
+	level  slog.Level // the lowest that the parent takes
 
 	staying  residents
 	patience time.Duration // with detached calls, when the parent is gone

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
@@ -38,8 +39,8 @@ type own struct {
 }
 
 // bootOwn boots a copy. What does not come up is ended.
-func bootOwn(ctx context.Context, b backend.Backend, spec backend.Spec, runner string, w session.Welcome) (*own, error) {
-	out := newPrinted()
+func bootOwn(ctx context.Context, b backend.Backend, spec backend.Spec, runner string, w session.Welcome, server *atomic.Pointer[session.Server]) (*own, error) {
+	out := newPrinted(server)
 	spec.Output = out
 	inst, err := b.Boot(ctx, spec)
 	if err != nil {
@@ -48,6 +49,7 @@ func bootOwn(ctx context.Context, b backend.Backend, spec backend.Spec, runner s
 	p := &own{inst: inst, printed: out}
 	offer(inst.ID(), ownScore)
 	if p.session, err = meet(ctx, inst, runner, w); err == nil {
+		p.session.Hear(func(_ *session.Call, told []byte) { out.pass(told) })
 		return p, nil
 	}
 	if ctx.Err() == nil && p.isGone(lastWords) && exitOf(inst.Err()) != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
@@ -24,7 +25,8 @@ type slots struct {
 	runner  string
 	welcome session.Welcome // for the processes
 	grace   time.Duration
-	free    chan struct{} // a token for each slot in idle
+	free    chan struct{}                  // a token for each slot in idle
+	server  atomic.Pointer[session.Server] // nil until this process has joined
 
 	ctx    context.Context // of boots
 	cancel context.CancelFunc
@@ -60,7 +62,7 @@ func newSlots(ctx context.Context, i Invite, build string, w session.Welcome) (*
 			Path: image.Path, Args: os.Args, Env: append(os.Environ(), i.Variable()),
 		},
 		runner: i.Runner, grace: w.Grace, free: make(chan struct{}, w.Slots),
-		welcome: session.Welcome{Build: build, Names: Names(), Message: w.Message, Silence: w.Silence},
+		welcome: session.Welcome{Build: build, Names: Names(), Message: w.Message, Silence: w.Silence, Level: w.Level},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for range w.Slots {
@@ -122,7 +124,7 @@ func (s *slots) boot(one *slot) error {
 	defer s.boots.Done()
 	ctx, cancel := context.WithTimeout(s.ctx, joinTimeout)
 	defer cancel()
-	p, err := bootOwn(ctx, s.backend, s.spec, s.runner, s.welcome)
+	p, err := bootOwn(ctx, s.backend, s.spec, s.runner, s.welcome, &s.server)
 	if err != nil {
 		return err
 	}
