@@ -163,7 +163,7 @@ func (o *output) deliver() {
 	for {
 		e, missed, ok := o.next()
 		if missed > 0 {
-			o.warn("flame: lines that runners printed were dropped: they came faster than the logger took them", "lines", missed)
+			o.warn(missed)
 		}
 		if !ok {
 			return
@@ -202,13 +202,12 @@ func (o *output) log(e *entry) {
 	if e.Size() == 0 {
 		return
 	}
-	r, dropped, ok := e.Record()
+	r, ok := e.Record()
 	switch {
-	case ok && dropped > 0:
-		o.warn("flame: log records of runners were dropped: they came faster than the logger took them", "records", dropped)
-	case !ok && len(e.Line) == 0:
+	case ok:
+	case len(e.Line) == 0:
 		return
-	case !ok:
+	default:
 		r = slog.NewRecord(e.time, slog.LevelInfo, lend.Escaped(string(e.Line)), 0)
 		if e.More > 0 {
 			r.Message += fmt.Sprintf(" … (cut: %d bytes more)", e.More)
@@ -225,9 +224,11 @@ func (o *output) log(e *entry) {
 	})
 }
 
-func (o *output) warn(message, what string, n int) {
+// warn tells that lines and records were dropped.
+func (o *output) warn(n int) {
 	o.guard(func(context.Context, slog.Handler) {
-		o.pool.config.Logger.Warn(message, "pool", o.pool.config.Name, what, n)
+		o.pool.config.Logger.Warn("flame: some of what runners printed and logged was dropped: it came faster than the logger took it",
+			"pool", o.pool.config.Name, "lines", n)
 	})
 }
 

@@ -224,6 +224,7 @@ func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*ses
 	raw, _ := inst.(interface{ Raw() bool }) // its output does not go to Spec.Output
 	s, err := session.Accept(ctx, conn, id, session.Welcome{
 		Build: p.build, Names: runner.Names(), Message: limits.Message, Silence: limits.Silence,
+		Level: lend.LevelOf(context.Background(), p.config.Logger.Handler()),
 		Slots: p.config.slots(), Plain: raw != nil && raw.Raw(), Grace: p.config.KillGrace, Finish: p.config.ShutdownTimeout,
 	}, limits)
 	if err == nil {
