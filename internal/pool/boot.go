@@ -267,12 +267,24 @@ func (p *Pool) cause(l *live) error {
 	}
 	select {
 	case <-l.inst.Done():
+		p.hearOut(l)
 		if exit := l.inst.Err(); exit != nil {
 			return exit
 		}
 		return &backend.ExitError{Code: 0}
 	default:
 		return err
+	}
+}
+
+// hearOut waits until all has been read that a runner has sent that is gone: answers, and what it logged at the end.
+func (p *Pool) hearOut(l *live) {
+	wait := time.NewTimer(lastWords)
+	defer wait.Stop()
+	select {
+	case <-l.session.Done():
+	case <-wait.C: // something that it has left behind holds the connection open
+	case <-p.cut:
 	}
 }
 
