@@ -296,3 +296,37 @@ func TestF14_TheLastWordsOfARunnerAreLogged(t *testing.T) {
 		})
 	}
 }
+
+func TestF14_ABackendWithAnOutputOfItsOwnGetsItAsItIs(t *testing.T) {
+	for name, c := range map[string]flame.Config{"Shared": {}, "PerCall": {Isolation: flame.PerCall}} {
+		t.Run(name, func(t *testing.T) {
+			var raw shared
+			book := &logbook{}
+			c.Backend, c.Logger = process.New(process.Options{Output: &raw}), slog.New(book)
+			p, _ := open(t, c)
+			err := flame.Run(t.Context(), p, func(context.Context) error {
+				fmt.Print("\x1b[1mas it is\r\n\n")
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := messages(book.closed(t, p))
+			if got := raw.String(); got != "\x1b[1mas it is\r\n\n" || len(lines) > 0 {
+				t.Errorf("%q, and logged: %q", got, lines)
+			}
+		})
+	}
+}
+
+// shared is a buffer that several goroutines may write to.
+type shared struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (s *shared) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Builder.Write(b)
+}
