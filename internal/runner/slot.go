@@ -118,10 +118,15 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (session.Result, er
 
 // spoken has told the parent, when it returns, all that the process has printed for its call. It prints for none then.
 func (p *own) spoken() {
+	p.flush()
+	p.printed.end()
+}
+
+// flush has told the parent, when it returns, the lines that the process has printed so far.
+func (p *own) flush() {
 	if f, ok := p.inst.(backend.Flusher); ok {
 		f.Flush()
 	}
-	p.printed.end()
 }
 
 func (p *own) runs(in *session.Incoming, c *session.Call) {

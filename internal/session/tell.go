@@ -54,7 +54,7 @@ func (v *Server) Tell(what []byte) { v.tell(0, what) }
 // TellFor is Tell about the call whose function has ctx, or one made from it. With any other context it is about no call.
 func (v *Server) TellFor(ctx context.Context, what []byte) {
 	if ctx != nil {
-		if in, ok := ctx.Value(ofCall{}).(*Incoming); ok && in.server == v {
+		if in, _ := ctx.Value(ofCall{}).(*Incoming); in != nil && in.server == v {
 			in.Tell(what)
 			return
 		}
