@@ -167,11 +167,7 @@ func (m *mapping) enter() *mappedItem {
 // start gives an item to the pool. While the pool's line is full, it waits for the others of this Map.
 func (m *mapping) start(i *mappedItem, f runner.Function) error {
 	p := m.call.pool
-	f, err := p.config.carry(m.ctx, f)
-	if err != nil {
-		return err
-	}
-	i.pool, i.crossing = p, f
+	i.pool, i.crossing = p, m.call.carry(f)
 	i.desk.Context, i.desk.Owner, i.desk.Again, i.desk.Limit = m.ctx, &i.sending, m.call.call.Retry > 0, p.config.MessageLimit
 	i.call.Key = m.call.call.Key
 	msg, err := codec.Encode(&i.crossing, codec.Options{Limit: p.config.MessageLimit, Snapshot: true, Lender: &i.desk, Notice: &i.sending})

@@ -54,10 +54,16 @@ func (c carriedItem) With(resident any) (f runner.Function, err error) {
 	return carried{f, c.with, c.values}, err
 }
 
-// carry has what is to be propagated of ctx cross with f.
-func (c Config) carry(ctx context.Context, f runner.Function) (_ runner.Function, err error) {
+// wrap makes of a function what crosses for it.
+type wrap func(runner.Function) runner.Function
+
+// asItIs is the wrap of a pool without a Propagator.
+func asItIs(f runner.Function) runner.Function { return f }
+
+// carry returns what has what is to be propagated of ctx cross with functions.
+func (c Config) carry(ctx context.Context) (_ wrap, err error) {
 	if c.Propagate == nil {
-		return f, nil
+		return asItIs, nil
 	}
 	defer func() {
 		if v := recover(); v != nil {
@@ -75,11 +81,13 @@ func (c Config) carry(ctx context.Context, f runner.Function) (_ runner.Function
 			Reason: fmt.Sprintf("Inject of %T returned keys and values of %d bytes, and no more than %d may cross: capture what is larger", c.Propagate, size, maxPropagated),
 		}
 	}
-	all := carried{f, c.Propagate, values}
-	if _, ok := f.(runner.Item); ok {
-		return carriedItem{all}, nil
-	}
-	return all, nil
+	return func(f runner.Function) runner.Function {
+		all := carried{f, c.Propagate, values}
+		if _, ok := f.(runner.Item); ok {
+			return carriedItem{all}
+		}
+		return all
+	}, nil
 }
 
 // checkPropagate says why the Propagator cannot cross.

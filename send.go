@@ -19,6 +19,7 @@ type sending struct {
 	held     lend.Held // what its result has lent
 	pool     *Pool
 	crossing runner.Function
+	carry    wrap    // makes of a function what crosses for it
 	wrong    []error // what is wrong with its options
 
 	each      bool // it stands for the items of a Map
@@ -90,12 +91,13 @@ func (p *Pool) prepare(ctx context.Context, c *sending, f sendable, opts []Optio
 	if c.call.Holds = codec.Lends(f.result()); c.call.Holds {
 		c.call.Closed, c.held.Owner = c.closed, c
 	}
-	c.pool, c.crossing = p, f
+	var err error
+	if c.carry, err = p.config.carry(ctx); err != nil {
+		return err
+	}
+	c.pool, c.crossing = p, runner.Function(f)
 	if !c.each { // else each item brings what is propagated
-		var err error
-		if c.crossing, err = p.config.carry(ctx, f); err != nil {
-			return err
-		}
+		c.crossing = c.carry(f)
 	}
 	c.desk.Context, c.desk.Owner, c.desk.Again, c.desk.Limit = ctx, c, c.call.Retry > 0, p.config.MessageLimit
 	return atRim(p.config.Name, codec.Check(&c.crossing))
