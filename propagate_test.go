@@ -145,8 +145,8 @@ func TestN12_WhatCannotBePropagatedIsSaid(t *testing.T) {
 	}
 }
 
-// keptIn cannot cross.
-type keptIn struct {
+// bound cannot cross.
+type bound struct {
 	tracing
 	mu *sync.Mutex
 	to chan int
@@ -154,7 +154,7 @@ type keptIn struct {
 
 func TestN12_APropagatorThatCannotCrossIsRefused(t *testing.T) {
 	boots := &recorder{Backend: inproc.New()}
-	p, err := flame.Open(t.Context(), flame.Config{Backend: boots, Min: 1, Propagate: keptIn{to: make(chan int)}})
+	p, err := flame.Open(t.Context(), flame.Config{Backend: boots, Min: 1, Propagate: bound{to: make(chan int)}})
 	if err == nil {
 		p.Close()
 		t.Fatal("it is taken")
