@@ -18,8 +18,9 @@ import (
 // twice as far ahead of what the loop has got (at least 64, at most 8192 inputs), by one other goroutine.
 // With [PerCall] the function goes along with each input, and every item has a copy of what it captured.
 //
-// What fn captured is copied when the loop begins. A captured context or logger works as in a Call, for as long as the
-// loop lasts; a captured stream is refused, since only one runner could use it. Inputs may hold streams.
+// What fn captured is copied when the loop begins. A captured context, logger or channel to send to works as in a Call, for as
+// long as the loop lasts; a captured stream, or channel to receive from, is refused, since only one runner could
+// use it. Inputs may hold any of these. What fn returns cannot stay on its runner.
 //
 // Leaving the loop cancels what is under way. So does the end of ctx: the items that were begun yield their
 // [TimeoutError], and the loop ends with one. It ends as well when the pool is closed, or if fn cannot cross. If in panics,

@@ -287,13 +287,6 @@ func TestN08_WhatIsNotForMapAndWhatIsOnlyForMap(t *testing.T) {
 	}
 }
 
-func TestN08_AReaderDoesNotComeBackFromAMap(t *testing.T) {
-	p, _ := open(t, flame.Config{})
-	refusedOnce(t, "make a Call for each input", flame.Map(t.Context(), p, slices.Values([]string{"/dev/null"}), func(_ context.Context, name string) (io.ReadCloser, error) {
-		return os.Open(name)
-	}))
-}
-
 func TestN12_WhatIsPropagatedReachesTheItemsOfAMap(t *testing.T) {
 	p, _ := open(t, flame.Config{Propagate: newTracing()})
 	each := func(ctx context.Context, _ int) (string, error) { return traceOf(ctx), nil }

@@ -72,7 +72,7 @@ func (p *Pool) newMapping(ctx context.Context, f sendable, input runner.Function
 		return nil, err
 	}
 	if m.call.call.Holds {
-		return nil, &SendError{Path: "the result", Reason: "what is read from a runner until it is closed comes back from Call and Start, not from Map: return what was read, or make a Call for each input"}
+		return nil, &SendError{Path: "the result → " + f.result().String(), Reason: "it would stay on its runner, and hold a slot there, until it is closed: read it in the function, or use Call"}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, &TimeoutError{cause: causeOf(ctx)}
