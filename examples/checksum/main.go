@@ -2,12 +2,15 @@
 //
 //	go run ./examples/checksum [flags] [PATH or s3://BUCKET/PREFIX…]
 //	go run ./examples/checksum -c [flags] [LIST…]
+//	go run ./examples/checksum -serve localhost:8080 [flags]
 //
 // A directory stands for all regular files below it, s3://BUCKET/PREFIX for the object of that name or all whose names
 // begin so. Without any it hashes the source tree of the Go distribution. With -c it checks what such lists say.
+// With -serve it shows a web page on which files are hashed while they are uploaded.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -35,6 +38,8 @@ type options struct {
 	runners     int
 	concurrency int
 	check       bool
+	serve       string   // an address, or ""
+	records     string   // the path of the database, with serve
 	paths       []string // or lists, with check
 }
 
@@ -43,21 +48,30 @@ func main() {
 	flag.IntVar(&o.runners, "runners", runtime.NumCPU(), "how many runner processes there are at most")
 	flag.IntVar(&o.concurrency, "concurrency", 4, "how many files a runner reads at a time")
 	flag.BoolVar(&o.check, "c", false, "read checksums from LISTs (or stdin) and check them, as sha256sum -c does")
+	flag.StringVar(&o.serve, "serve", "", "the address to show a web page on, such as localhost:8080")
+	flag.StringVar(&o.records, "db", "checksums.db", "with -serve: the SQLite database in which checksums are recorded")
 	flag.Usage = usage
 	flag.Parse()
 	client := newClient(context.Background())
 	flame.PerProcess("s3", client)
+	records, err := openRecords(o.records)
+	flame.PerProcess("records", records)
 	flame.ServeIfRunner()
 
 	o.paths = flag.Args()
-	if err := o.valid(); err != nil {
+	if err := cmp.Or(err, o.valid()); err != nil {
 		fmt.Fprintf(os.Stderr, "checksum: %v\n", err)
 		os.Exit(2)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader that leaves early is an error of the write
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	failed, err := run(ctx, client, o)
+	failed := 0
+	if o.serve != "" {
+		err = serve(ctx, client, records, o)
+	} else {
+		failed, err = run(ctx, client, o)
+	}
 	if err != nil && !errors.Is(err, syscall.EPIPE) {
 		fmt.Fprintf(os.Stderr, "checksum: %v\n", err)
 	}
@@ -71,9 +85,11 @@ func main() {
 
 func usage() {
 	fmt.Fprint(flag.CommandLine.Output(), "usage: checksum [flags] [PATH or s3://BUCKET/PREFIX…]\n"+
-		"       checksum -c [flags] [LIST…]\n\n"+
+		"       checksum -c [flags] [LIST…]\n"+
+		"       checksum -serve ADDRESS [flags]\n\n"+
 		"Prints the SHA-256 of files, of all files below directories, and of objects in S3, as sha256sum does.\n"+
 		"Without a PATH: of the source tree of the Go distribution. With -c: checks such LISTs.\n"+
+		"With -serve: of what is uploaded to a web page, while it is uploaded.\n"+
 		"S3 is found by the usual AWS_… variables and ~/.aws.\n\n")
 	flag.PrintDefaults()
 }
@@ -85,6 +101,9 @@ func (o options) valid() error {
 	}
 	if o.concurrency < 1 || o.concurrency > most {
 		return fmt.Errorf("-concurrency is %d: it must be from 1 to %d", o.concurrency, most)
+	}
+	if o.serve != "" && (o.check || len(o.paths) > 0) {
+		return errors.New("-serve hashes what is uploaded: leave out -c and the paths")
 	}
 	return nil
 }

@@ -10,9 +10,6 @@ import (
 	"testing"
 )
 
-// builtIn is a directory for the program, from TestMain.
-var builtIn string
-
 // build builds the program, once for all tests.
 func build(t *testing.T) string {
 	t.Helper()

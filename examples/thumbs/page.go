@@ -100,7 +100,7 @@ func tell(w http.ResponseWriter, event string, data any) {
 		panic(err) // it is all plain data
 	}
 	fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, text)
-	http.NewResponseController(w).Flush()
+	http.NewResponseController(w).Flush() //nolint:errcheck // the page may have gone
 }
 
 // explain is an error for the one who has uploaded something, "" if there is none.

@@ -31,7 +31,9 @@ func Open(t *testing.T, url string) *Page {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(func() {
-		chromedp.Cancel(ctx) // waits until the browser has ended
+		if err := chromedp.Cancel(ctx); err != nil { // waits until the browser has ended
+			t.Logf("the browser: %v", err)
+		}
 		cancel()
 	})
 	p := &Page{t, ctx}
