@@ -64,5 +64,5 @@ func TestABrowserIsToldWhenARunnerDies(t *testing.T) {
 		t.Fatal(pid, err)
 	}
 	runner.Kill()
-	page.Until("document.querySelector('[role=alert]')?.textContent.trim() == 'the process that hashed it died (signal: killed): try again'")
+	page.Until("document.querySelector('[role=alert]')?.textContent.trim() == 'the process that hashed it is gone (killed by signal: killed): try again'")
 }

@@ -119,8 +119,11 @@ func (s *site) list(w http.ResponseWriter, r *http.Request) {
 // forVisitor is an error for the one who wants to have something hashed.
 func forVisitor(err error) string {
 	var lost *flame.RunnerLostError
-	if errors.As(err, &lost) {
-		return fmt.Sprintf("the process that hashed it died (%v): try again", lost.Unwrap())
+	switch {
+	case errors.As(err, &lost):
+		return fmt.Sprintf("the process that hashed it is gone (%v): try again", lost.Unwrap())
+	case errors.Is(err, context.Canceled):
+		return "the upload broke off"
 	}
 	return err.Error()
 }

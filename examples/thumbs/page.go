@@ -110,7 +110,9 @@ func explain(err error) string {
 	case err == nil:
 		return ""
 	case errors.As(err, &lost):
-		return fmt.Sprintf("the process that worked on it died (%v): upload it again", lost.Unwrap())
+		return fmt.Sprintf("the process that worked on it is gone (%v): upload it again", lost.Unwrap())
+	case errors.Is(err, context.Canceled):
+		return "the upload broke off"
 	}
 	return err.Error()
 }

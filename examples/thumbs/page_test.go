@@ -118,6 +118,7 @@ type half struct {
 	io.Reader
 	*io.PipeWriter
 	first, second []byte
+	sent          sync.WaitGroup // the first half
 	wg            sync.WaitGroup // the upload
 	ctx           context.Context
 	cancel        context.CancelFunc
@@ -136,10 +137,11 @@ func putHalf(t *testing.T, server *httptest.Server, name, path string) *half {
 	h.Reader, h.PipeWriter = io.Pipe()
 	h.ctx, h.cancel = context.WithCancel(t.Context())
 	h.wg.Go(func() { h.answer, h.err = put(h.ctx, server, name, h.Reader) })
-	h.wg.Go(func() { h.Write(h.first) })
+	h.sent.Go(func() { h.Write(h.first) })
 	t.Cleanup(func() {
 		h.cancel()
 		h.Close()
+		h.sent.Wait()
 		h.wg.Wait()
 	})
 	return h
@@ -147,6 +149,7 @@ func putHalf(t *testing.T, server *httptest.Server, name, path string) *half {
 
 // goOn uploads the other half.
 func (h *half) goOn() {
+	h.sent.Wait()
 	h.Write(h.second)
 	h.Close()
 	h.wg.Wait()
