@@ -97,7 +97,7 @@ func (s *site) hash(w http.ResponseWriter, r *http.Request, onRunner func(chan<-
 	}
 	if err != nil {
 		tell(soFar{}, forVisitor(err))
-		http.NewResponseController(w).SetReadDeadline(time.Now()) // the rest of the upload is of no use
+		w.Header().Set("Connection", "close") // the rest of the upload is of no use
 		http.Error(w, forVisitor(err), http.StatusUnprocessableEntity)
 		return
 	}

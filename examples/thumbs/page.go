@@ -64,7 +64,7 @@ func (s *studio) upload(w http.ResponseWriter, r *http.Request) {
 	}, flame.Timeout(-1)) // it takes as long as the upload
 	close(v.thumbs)
 	if v.err != nil {
-		http.NewResponseController(w).SetReadDeadline(time.Now()) // the rest of the upload is of no use
+		w.Header().Set("Connection", "close") // the rest of the upload is of no use
 		http.Error(w, explain(v.err), http.StatusUnprocessableEntity)
 	}
 }
