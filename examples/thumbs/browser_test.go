@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/fleetinglambda/flame/examples/internal/visit"
 )
 
@@ -43,4 +45,30 @@ func TestABrowserShowsThumbnailsWhileItUploads(t *testing.T) {
 	// and what is wrong in words.
 	page.Until("document.querySelector('article:nth-child(3) [role=alert]')?.textContent.startsWith('ffmpeg finds no video in this file')")
 	page.Keep("thumbs-done")
+}
+
+func TestABrowserThatStopsEndsTheWork(t *testing.T) {
+	// Given a page that shows the first thumbnails of a video, which was dropped on it,
+	path := video(t, "test.mkv")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, server := open(t, 1)
+	over := ended(t, pool)
+	visit.Hold(t, server, info.Size()/2)
+	page := visit.Open(t, server.URL)
+	page.Do(chromedp.Evaluate[chromedp.Void]("document.querySelector('input').onchange = e => e.target.files.length && drop(e.target.files[0])"))
+	page.Do(chromedp.Evaluate[chromedp.Void](`window.drop = file => {
+		const dataTransfer = new DataTransfer()
+		dataTransfer.items.add(file)
+		document.querySelector('main').dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }))
+	}`))
+	page.Choose(path)
+	page.Until("document.images.length >= 2")
+	// when the button to stop is pressed with the keyboard,
+	page.Do(chromedp.Focus(chromedp.CSS("button")), chromedp.KeyEvent("\r"))
+	// then the function ends, and the page says how far it came.
+	page.Until("document.querySelector('output').value.match(/^stopped, \\d+ thumbnails$/)")
+	<-over
 }
