@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,33 +21,46 @@ type soFar struct {
 // hashStream hashes what r has to read, and tells news when it begins and ten times a second how far it is. It runs on a
 // runner.
 func hashStream(ctx context.Context, r io.Reader, news chan<- soFar) (checksum, error) {
-	m := &meter{news: news, told: time.Now()}
 	select {
 	case news <- soFar{PID: os.Getpid()}:
 	case <-ctx.Done():
 		return checksum{}, context.Cause(ctx)
 	}
+	var m meter
+	var wg sync.WaitGroup
+	telling, done := context.WithCancel(ctx)
+	wg.Go(func() { m.tell(telling, news) })
 	h := sha256.New()
-	size, err := io.Copy(io.MultiWriter(h, m), untilDone{ctx, r})
+	size, err := io.Copy(io.MultiWriter(h, &m), untilDone{ctx, r})
+	done()
+	wg.Wait()
 	return checksum{Size: size, SHA256: hex.EncodeToString(h.Sum(nil)), PID: os.Getpid()}, err
 }
 
-// meter tells how much has been written to it.
-type meter struct {
-	news  chan<- soFar
-	bytes int64
-	told  time.Time
-	then  int64 // the bytes when it told
-}
+// meter counts the bytes that are written to it.
+type meter struct{ bytes atomic.Int64 }
 
 func (m *meter) Write(b []byte) (int, error) {
-	m.bytes += int64(len(b))
-	if took := time.Since(m.told); took > 100*time.Millisecond {
+	m.bytes.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// tell tells news how many there are until ctx ends. Whoever is told may be slow: hashing goes on meanwhile.
+func (m *meter) tell(ctx context.Context, news chan<- soFar) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for before, at := int64(0), time.Now(); ; {
 		select {
-		case m.news <- soFar{m.bytes, float64(m.bytes-m.then) / took.Seconds(), os.Getpid()}:
-			m.told, m.then = time.Now(), m.bytes
-		default: // whoever is told is slow, and hashing is not
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		bytes, now := m.bytes.Load(), time.Now()
+		select {
+		case news <- soFar{bytes, float64(bytes-before) / now.Sub(at).Seconds(), os.Getpid()}:
+			before, at = bytes, now
+		case <-ctx.Done():
+			return
 		}
 	}
-	return len(b), nil
 }
