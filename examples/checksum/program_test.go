@@ -114,7 +114,7 @@ func TestTheProgramStopsWhenNobodyReads(t *testing.T) {
 	read.Close()
 	// when the program prints, then it ends with an exit code and no complaint.
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), program, dir)
+	cmd := exec.CommandContext(t.Context(), program, "-runners=1", dir) // another would still be booting, and complain
 	cmd.Stdout, cmd.Stderr = write, &stderr
 	if cmd.Run(); cmd.ProcessState.ExitCode() != 1 || stderr.Len() > 0 {
 		t.Errorf("%v, stderr %q", cmd.ProcessState, &stderr)
