@@ -30,7 +30,7 @@ func TestABrowserShowsHowFarARunnerIs(t *testing.T) {
 	state := func(i int) string {
 		return fmt.Sprintf("document.querySelector('article:nth-child(%d) output').value", i)
 	}
-	page.Until(state(1) + ".match(/^\\d\\d(\\.\\d)? MB of 64.0 MB · .* by process \\d+$/)")
+	page.Until(state(1) + ".match(/^\\d\\d(\\.\\d)? MB of 64.0 MB · .*by process \\d+$/)")
 	page.Keep("checksum-uploading")
 	// and at the end the checksums of all,
 	gate.Open()
