@@ -75,6 +75,8 @@ func watch(tb testing.TB, pid int) idle {
 var (
 	pssLine    = regexp.MustCompile(`(?m)^Pss: +(\d+) kB`)
 	switchLine = regexp.MustCompile(`(?m)^voluntary_ctxt_switches:\s+(\d+)`)
+	rssLine    = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB`)
+	peakLine   = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB`)
 )
 
 func pss(tb testing.TB, pid int) int {
