@@ -188,8 +188,10 @@ func (m *mapping) start(i *mappedItem, f runner.Function) error {
 // ofInput has an error name the input as its caller knows it.
 func ofInput(err error) error {
 	var refused *SendError
-	if errors.As(err, &refused) {
-		refused.Path = strings.Replace(refused.Path, "runner.Function → .in", "the input", 1)
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Path, "runner.Function → ") {
+		if _, path, ok := strings.Cut(refused.Path, " → .in"); ok {
+			refused.Path = "the input" + path
+		}
 	}
 	return err
 }

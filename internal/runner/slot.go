@@ -103,9 +103,10 @@ func (p *own) run(in *session.Incoming, grace time.Duration) (session.Result, er
 	p.session.Wait(c)
 	select {
 	case r := <-held:
+		p.flush()
 		in.Hold([][]byte{r.Data}, false)
 		if in.Context().Err() != nil { // for its deadline perhaps, which the process does not keep any more
-			p.session.Cancel(c)
+			p.session.CancelFor(c, why(in))
 		}
 	default:
 	}
