@@ -392,3 +392,43 @@ func TestN08_AMappedFunctionSendsToOneChannel(t *testing.T) {
 		t.Errorf("%d results, %d steps", n, seen)
 	}
 }
+
+func TestN02_WithRetryTheSecondRunSendsAll(t *testing.T) {
+	for name, c := range map[string]flame.Config{"processes": {}, "PerCall": {Isolation: flame.PerCall}} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := open(t, c)
+			steps := make(chan string, 2)
+			var out chan<- string = steps
+			task := flame.Start(t.Context(), p, func(ctx context.Context) (int, error) {
+				defer close(out)
+				run := flame.Attempt(ctx)
+				for i := range 10 {
+					out <- fmt.Sprint(run, " ", i)
+				}
+				if run == 1 {
+					os.Exit(3)
+				}
+				return run, nil
+			}, flame.Retry(1))
+			second := 0
+			for s := range steps {
+				if s == fmt.Sprint("2 ", second) {
+					second++
+				}
+			}
+			if run, err := task.Wait(t.Context()); run != 2 || err != nil || second != 10 {
+				t.Errorf("run %d, %v, %d elements of it", run, err, second)
+			}
+		})
+	}
+}
+
+func TestN02_AnElementLargerThanTheLimitIsNamed(t *testing.T) {
+	p, _ := open(t, flame.Config{MessageLimit: 1 << 20})
+	large := make(chan []byte, 1)
+	var out chan<- []byte = large
+	err := flame.Run(t.Context(), p, func(context.Context) error { out <- make([]byte, 2<<20); return nil })
+	if err == nil || !strings.Contains(err.Error(), "send an element to a chan []uint8") {
+		t.Error(err)
+	}
+}

@@ -128,6 +128,9 @@ func (c *sending) Noted(note []byte) {
 	}
 }
 
+// Send is called before the call is sent to a runner, each time.
+func (c *sending) Send() { c.desk.Send() }
+
 // Bind is called when the call was sent to a runner.
 func (c *sending) Bind(send func(note []byte)) {
 	c.desk.Bind(send)

@@ -16,6 +16,7 @@ import (
 type proxy struct {
 	link   Link
 	number uint64
+	limit  int64 // of an element's bytes
 	ch     reflect.Value
 	wg     sync.WaitGroup // the goroutine
 
@@ -46,7 +47,7 @@ func (b *Borrower) proxy(number, size uint64, as reflect.Type) (*proxy, error) {
 		return nil, errNote
 	}
 	p := &proxy{
-		link: b.Link, number: number, flush: make(chan struct{}, 1), over: make(chan struct{}), ends: make(chan struct{}),
+		link: b.Link, number: number, limit: b.Limit, flush: make(chan struct{}, 1), over: make(chan struct{}), ends: make(chan struct{}),
 		ch: reflect.MakeChan(reflect.ChanOf(reflect.BothDir, as.Elem()), int(size)),
 	}
 	p.changed.L = &p.mu
@@ -141,7 +142,7 @@ func (p *proxy) forward() {
 		}
 		in := reflect.New(v.Type())
 		in.Elem().Set(v)
-		msg, err := codec.Encode(in.Interface(), codec.Options{Result: true, Snapshot: true})
+		msg, err := codec.Encode(in.Interface(), codec.Options{Limit: p.limit, Result: true, Snapshot: true})
 		if err != nil {
 			p.finish(fmt.Errorf("send an element to a %v: %w", p.ch.Type(), err))
 			break

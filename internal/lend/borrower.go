@@ -25,6 +25,8 @@ type Borrower struct {
 	Link Link
 	// Leftovers takes over the channels that something left behind by the function may still send to.
 	Leftovers *Leftovers
+	// Limit is how many bytes an element of a channel may have.
+	Limit int64
 
 	mu      sync.Mutex // guards what follows
 	things  map[uint64]borrowed

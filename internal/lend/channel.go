@@ -65,6 +65,8 @@ type lentChannel struct {
 	mu      sync.Mutex // guards what follows
 	busy    bool       // a goroutine passes on
 	ended   bool       // the call
+	failed  bool       // what was said of the channel, or done with it, ends the call
+	run     int        // how often the call was sent to a runner: what is left of an earlier run counts no more
 	granted uint64     // elements that may come, or be sent, in all
 	came    uint64     // of the function's
 	had     uint64     // of these, what the channel has taken; or elements that were sent to the function
@@ -84,18 +86,31 @@ func (d *Desk) lendChannel(t *lent, number uint64) *lentChannel {
 // lendSender lets the function send to a channel.
 func (d *Desk) lendSender(t *lent, number uint64) {
 	c := d.lendChannel(t, number)
-	c.granted = uint64(max(1, c.ch.Cap())) // the same for every Desk of a Spread
-	t.ref = binary.AppendUvarint(t.ref, c.granted)
-	t.heed = c.heedSent
+	first := uint64(max(1, c.ch.Cap())) // the same for every Desk of a Spread
+	c.granted = first
+	t.ref = binary.AppendUvarint(t.ref, first)
+	t.heed, t.renew = c.heedSent, func(run int) { c.renew(run, first) }
 }
 
 // lendReceiver lets the function receive from a channel.
 func (d *Desk) lendReceiver(t *lent, number uint64) {
-	t.heed = d.lendChannel(t, number).heedWanted
+	c := d.lendChannel(t, number)
+	t.heed, t.renew = c.heedWanted, func(run int) { c.renew(run, 0) }
 }
 
 // room is how many elements may be on their way to the channel: as many as it has room for, and one that waits for some.
 func (c *lentChannel) room() uint64 { return uint64(max(1, c.ch.Cap()-c.ch.Len())) }
+
+// renew forgets what an earlier run has said: the function begins again, with as many elements as its message grants.
+func (c *lentChannel) renew(run int, granted uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed {
+		return
+	}
+	c.run, c.granted, c.came, c.had = run, granted, 0, 0
+	c.joining, c.queue, c.bytes, c.last = joiner{}, nil, 0, false
+}
 
 func (c *lentChannel) forget() {
 	c.mu.Lock()
@@ -149,7 +164,7 @@ func (c *lentChannel) heedSent(o op, payload []byte) {
 
 // failLocked ends the call. The owner is told on a goroutine of his own: he may be the one who tells us.
 func (c *lentChannel) failLocked(err error) {
-	c.last, c.queue, c.bytes, c.joining = true, nil, 0, joiner{}
+	c.failed, c.last, c.queue, c.bytes, c.joining = true, true, nil, 0, joiner{}
 	if !c.ended {
 		c.desk.Owner.Go(func() { c.desk.Owner.Fail(err) })
 	}
@@ -165,12 +180,13 @@ func (c *lentChannel) fail(err error) {
 func (c *lentChannel) pass() {
 	for {
 		c.mu.Lock()
+		run := c.run
 		if len(c.queue) == 0 || c.ended {
 			c.busy = false
-			shut := c.last && !c.ended
+			shut := c.last && !c.ended && !c.failed
 			c.mu.Unlock()
 			if shut && c.close() {
-				c.acknowledge(0)
+				c.acknowledge(run, 0)
 			}
 			return
 		}
@@ -184,7 +200,7 @@ func (c *lentChannel) pass() {
 			c.mu.Unlock()
 			return
 		}
-		c.acknowledge(len(next))
+		c.acknowledge(run, len(next))
 	}
 }
 
@@ -222,8 +238,12 @@ func (c *lentChannel) close() (closed bool) {
 }
 
 // acknowledge tells the runner that an element of n bytes was taken, or the channel closed, if that lets it go on.
-func (c *lentChannel) acknowledge(n int) {
+func (c *lentChannel) acknowledge(run, n int) {
 	c.mu.Lock()
+	if run != c.run {
+		c.mu.Unlock()
+		return
+	}
 	c.had++
 	c.bytes -= n
 	allowed := max(c.granted, c.had+c.room())
@@ -234,7 +254,7 @@ func (c *lentChannel) acknowledge(n int) {
 	had := c.had
 	c.mu.Unlock()
 	if tell {
-		c.desk.tell(binary.AppendUvarint(binary.AppendUvarint(appendNote(nil, c.number, took), allowed), had))
+		c.desk.tellRun(run, binary.AppendUvarint(binary.AppendUvarint(appendNote(nil, c.number, took), allowed), had))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -244,6 +245,135 @@ func TestN02_ARunnerThatSendsOrAsksForTooMuchEndsTheCall(t *testing.T) {
 			eventually(t, func() bool { return d.Owner.(*office).failed() != nil })
 		})
 	}
+}
+
+// idle is an office that begins nothing before it is told to.
+type idle struct {
+	office
+	later []func()
+}
+
+func (o *idle) Go(f func()) { o.later = append(o.later, f) }
+
+func (o *idle) work() {
+	for len(o.later) > 0 {
+		f := o.later[0]
+		o.later = o.later[1:]
+		f()
+	}
+}
+
+func TestN02_WhatARunnerMayNotSayClosesNothing(t *testing.T) {
+	d, b, w := passed(t)
+	o := new(idle)
+	d.Owner = o
+	d.Bind(w.send)
+	up := make(chan int, 1)
+	cross[chan<- int](t, d, b, up)
+	d.Noted(pieceOf(t, 7))
+	d.Noted(note(0, logged))
+	o.work()
+	select {
+	case v, open := <-up:
+		t.Errorf("received %d, %v", v, open)
+	default:
+	}
+	if o.failed() == nil {
+		t.Error("the call goes on")
+	}
+}
+
+// pieceOf is the note of an element for the first channel.
+func pieceOf(t *testing.T, v int) (n []byte) {
+	t.Helper()
+	msg, err := codec.Encode(&v, codec.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces(0, msg, func(piece []byte) { n = slices.Clone(piece) })
+	return n
+}
+
+func TestN02_ACallThatRunsAgainBeginsAgain(t *testing.T) {
+	d, _, _ := passed(t)
+	d.Again = true
+	up := make(chan int)
+	ref, err := d.Lend((chan<- int)(up), reflect.TypeFor[chan<- int]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Send()
+	d.Bind(func([]byte) {})
+	d.Noted(pieceOf(t, 1)) // nobody has received it when the runner is lost
+	d.Noted(note(0, element, 0, 1, 2))
+	for run := range 3 {
+		d.Send()
+		w := &wire{ctx: t.Context(), desk: d}
+		b := &Borrower{Link: w, Leftovers: new(Leftovers)}
+		got, err := b.Borrow(ref, reflect.TypeFor[chan<- int]())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var function sync.WaitGroup
+		function.Go(func() {
+			got.(chan<- int) <- 10 + run
+			got.(chan<- int) <- 20 + run
+			if err := b.Settle(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		d.Bind(w.send)
+		first := <-up
+		if run == 0 && first == 1 { // perhaps
+			first = <-up
+		}
+		if second := <-up; first != 10+run || second != 20+run {
+			t.Errorf("run %d: received %d and %d", run, first, second)
+		}
+		function.Wait()
+		b.End()
+		b.Leftovers.End()
+	}
+	if err := d.Owner.(*office).failed(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestN02_AnElementThatIsTooLargeIsRefusedWhereItIsSent(t *testing.T) {
+	d, b, w := passed(t)
+	b.Limit = d.Limit
+	d.Bind(w.send)
+	out := cross[chan<- []byte](t, d, b, make(chan []byte, 1))
+	out <- make([]byte, 2<<20)
+	var refused *codec.SendError
+	if err := b.Settle(t.Context()); !errors.As(err, &refused) {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Owner.(*office).failed(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestN02_WhoSendsAllTheTimeHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ch := make(chan int)
+		var sent atomic.Int64
+		var senders sync.WaitGroup
+		defer senders.Wait()
+		for range 2*atOnce + 1 {
+			senders.Go(func() { ch <- 1; sent.Add(1) })
+		}
+		for _, want := range []int64{atOnce, 2 * atOnce, 2*atOnce + 1} {
+			synctest.Wait()
+			if !emptied(reflect.ValueOf(ch)) {
+				t.Error("an open channel counts as closed")
+			}
+			synctest.Wait()
+			if got := sent.Load(); got != want {
+				t.Errorf("%d elements were taken out by then, not %d", got, want)
+			}
+		}
+	})
 }
 
 // eventually waits for what another goroutine does.

@@ -34,6 +34,7 @@ type Desk struct {
 	telling bool              // somebody sends them
 	ends    []outgoing        // those about contexts that have ended
 	over    bool
+	runs    int // how often the call was sent
 	streams []*stream
 	log     deliveries
 }
@@ -52,6 +53,7 @@ type lent struct {
 	ref    []byte
 	heed   func(o op, payload []byte) // what the runner notes about it; must not block
 	forget func()                     // the call is over
+	renew  func(run int)              // the call is sent to a runner once more; nil if that changes nothing
 	stream *stream                    // the same, if it is one
 }
 
@@ -60,6 +62,7 @@ type outgoing struct {
 	note   []byte
 	buffer *buffer // that holds it and is free then; nil if none does
 	sent   func()  // is called then; may be nil
+	ofRun  bool    // no other run is to have it
 }
 
 // Lend is for the codec: v stays here, and Borrow on the other side gets what is returned.
@@ -125,6 +128,23 @@ func (d *Desk) Lent() bool {
 	return len(d.things) > 0
 }
 
+// Send is called before the call is sent to a runner, each time: what one before has noted counts no more.
+func (d *Desk) Send() {
+	d.mu.Lock()
+	d.runs++
+	run, things := d.runs, slices.Clone(d.things)
+	if run > 1 {
+		d.send = nil
+		d.notes = slices.DeleteFunc(d.notes, func(o outgoing) bool { return o.ofRun })
+	}
+	d.mu.Unlock()
+	for _, t := range things {
+		if run > 1 && t.renew != nil {
+			t.renew(run)
+		}
+	}
+}
+
 // Bind is called when the call was sent to a runner, each time; send reaches that runner.
 func (d *Desk) Bind(send func(note []byte)) {
 	d.mu.Lock()
@@ -135,6 +155,15 @@ func (d *Desk) Bind(send func(note []byte)) {
 
 // tell sends a note, now or when there is a runner to tell.
 func (d *Desk) tell(n []byte) { d.tellOne(outgoing{note: n}) }
+
+// tellRun sends a note to the runner of that run only; the first that is sent has no number yet.
+func (d *Desk) tellRun(run int, n []byte) {
+	d.mu.Lock()
+	if max(run, 1) == max(d.runs, 1) {
+		d.notes = append(d.notes, outgoing{note: n, ofRun: true})
+	}
+	d.tellLocked()
+}
 
 // tellBuffer sends the note of n bytes that is in a buffer.
 func (d *Desk) tellBuffer(b *buffer, n int) { d.tellOne(outgoing{note: b[:n], buffer: b}) }

@@ -60,9 +60,13 @@ func (l *Leftovers) sweep() {
 	l.timer.Reset(l.pause)
 }
 
+// atOnce is how many elements are taken out at a time besides those that a channel can hold: others that send all the
+// time do not keep it from the other channels.
+const atOnce = 1000
+
 // emptied takes out what a channel has at the moment. It says whether more may come: false if it is closed.
 func emptied(ch reflect.Value) bool {
-	for {
+	for range ch.Cap() + atOnce {
 		v, ok := ch.TryRecv()
 		if !v.IsValid() {
 			return true
@@ -71,6 +75,7 @@ func emptied(ch reflect.Value) bool {
 			return false
 		}
 	}
+	return true
 }
 
 // End has nothing swept any more: the process ends.

@@ -101,5 +101,6 @@ func (c *Call) unrun(err error) error {
 type Lent interface {
 	Lent() bool             // anything, once the message is encoded
 	Noted(note []byte)      // what the runner notes; see session.Call
+	Send()                  // the call is about to be sent, perhaps once more: nothing that its runner notes was noted yet
 	Bind(send func([]byte)) // the call was sent; send notes to its runner
 }

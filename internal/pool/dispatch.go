@@ -247,6 +247,7 @@ func (p *Pool) transmit(c *Call, l *live, remote *session.Call, parts [][]byte, 
 	lends := c.Lent != nil && c.Lent.Lent()
 	if lends {
 		remote.Noted = c.Lent.Noted
+		c.Lent.Send()
 	}
 	if err := l.session.Send(remote, parts, left); err != nil {
 		return err

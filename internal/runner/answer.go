@@ -84,7 +84,7 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers
 	}()
 	var f Function
 	returned := lend.Returned{Link: in}
-	borrower := lend.Borrower{Link: &returned, Leftovers: left}
+	borrower := lend.Borrower{Link: &returned, Leftovers: left, Limit: limit}
 	defer borrower.End()
 	var captured codec.Watched
 	err := codec.ReceiveWatched(in.Data, &f, &borrower, &captured)
