@@ -41,6 +41,7 @@
 //     dropped and counted.
 //   - An [io.Reader], [io.Writer], [io.Seeker], [io.ReaderAt], [io.WriterAt], [io.Closer], or an interface with any of their
 //     methods and no others, such as [mime/multipart.File], is used here while the function uses what stands in there.
+//   - A chan<- T or <-chan T is a channel of the same capacity there; see below. A chan T is refused: it goes one way.
 //   - An *http.Request comes along with its Body as such a reader and its context as such a context; its TLS state stays.
 //
 // What stands in for a reader or writer has the methods of the variable's type and no more. It is read at most 256 KiB ahead, from
@@ -55,10 +56,36 @@
 // for a reader or writer panics there: with var r io.Reader = file the function's own r.Read calls *os.File. A
 // field keeps the compiler from knowing: in := struct{ io.Reader }{file}. A request's Body is a field.
 //
+// What a function sends to a chan<- arrives in order. If nobody receives, it blocks when this channel is full, its own is, and one
+// element is between them. The function's close closes this channel behind what it has sent; the call's end closes nothing, and
+// comes after all that was sent has been taken, so the caller may close the channel then. Sending where it is closed
+// ends the call with an error. From a <-chan at most capacity and one elements are taken ahead, and lost with the call's end: give each
+// call its own. An element has at most [Config].MessageLimit bytes. When the call is over or cancelled, what is sent
+// there is dropped, and a <-chan is closed there. With [Retry] elements may be sent again, and a <-chan is refused.
+//
+// # What is left there
+//
+// A result may hold an [io.ReadCloser], or another interface of package io with a Close: it stays on the runner and is used from here, as in
+//
+//	body, err := flame.Call(ctx, pool, func(context.Context) (io.ReadCloser, error) { return os.Open(name) })
+//
+// It holds its runner and its slot until it is closed, or ctx ends; the call's timeout is over when the function has returned. If the runner
+// is lost, Read fails with a [RunnerLostError], never with io.EOF. What the program loses without closing it is closed,
+// with one warning that names the function. [Stats].Held says how many slots are held so.
+//
+// # What comes back by itself
+//
+// What a function prints, and what it logs with package slog, goes to [Config].Logger: a record for each line, marked with pool and runner,
+// and with the call where it was logged with the call's context, with [PerCall], or where a runner has one call at a
+// time. Nothing waits for the logger; what it is too slow for is dropped and counted.
+//
+// Of the context of a call, its end, its cause and its deadline cross. Values do not, but for those that [Config].Propagate takes
+// along, such as the trace that the call is part of.
+//
 // # What cannot come along
 //
 // What belongs to one process is refused, with a [SendError] that names the way to it and the way out: mutexes and what
-// holds them, an *os.File that is not held as a reader or writer, connections, channels, timers. Whether a value can cross depends on its
+// holds them, an *os.File that is not held as a reader or writer, connections, timers. Whether a value can cross depends on its
 // type, not on the moment, so the first test that runs a call finds it.
 //
 // Programs inject their dependencies: a handler's closure captures a *Server that holds a database, a logger, a
