@@ -53,17 +53,14 @@ type Options struct {
 	Labels map[string]string
 	// Container, if not nil, has the last word on what a container is created with.
 	Container func(*container.Config, *container.HostConfig)
-	// Output gets what runners write to stdout and stderr; nil means os.Stderr. Writes come from one goroutine per
-	// runner, so it must allow several at once, as an *os.File does.
+	// Output gets what runners write to stdout and stderr, as it is, instead of the pool's logger. Writes come from one
+	// goroutine per runner, so it must allow several at once, as an *os.File does.
 	Output io.Writer
 }
 
 // New returns the backend. What is wrong with its settings, or with the engine, is the error of the first Boot. It is a
 // [backend.Networked] and a [backend.Reaper], too.
 func New(o Options) backend.Backend {
-	if o.Output == nil {
-		o.Output = os.Stderr
-	}
 	return &engine{Options: o}
 }
 
@@ -107,7 +104,14 @@ func (e *engine) boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 	if err != nil {
 		return nil, fmt.Errorf("create a container of image %s: %w", config.Image, err)
 	}
-	i := newInstance(e.Client, made.ID, e.Output)
+	output := e.Output
+	if output == nil {
+		output = spec.Output
+	}
+	if output == nil {
+		output = os.Stderr
+	}
+	i := newInstance(e.Client, made.ID, output)
 	if err := i.start(ctx); err != nil {
 		return nil, fmt.Errorf("start container %s: %w", i.ID(), err)
 	}

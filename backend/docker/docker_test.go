@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -170,6 +171,31 @@ func TestF15_ARunnerIsAContainerWithTheLimitsThatWereSet(t *testing.T) {
 	p.Close()
 	eventually(t, "its container is removed", func() bool { return len(containers(t, "docker-test")) == 0 })
 }
+
+func TestF14_WhatAContainerPrintsGoesToThePoolsLogger(t *testing.T) {
+	o := options(t)
+	o.Output = nil
+	var mu sync.Mutex
+	var log strings.Builder
+	p := open(t, o, flame.Config{MaxConcurrency: 1, Logger: slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(b)
+	}), nil))})
+	if err := flame.Run(t.Context(), p, func(context.Context) error { fmt.Println("printed in a container"); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is logged", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Contains(log.String(), `msg="printed in a container" pool=docker-test runner=docker-test-`)
+	})
+}
+
+// writer is a function that writes.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
 
 func TestN14_OutOfMemoryIsToldAsSuch(t *testing.T) {
 	o := options(t)
