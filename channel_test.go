@@ -257,11 +257,12 @@ func TestN02_AfterACallNothingLeftBehindPanicsOrBlocks(t *testing.T) {
 	var in <-chan int = work
 	n := listen(t)
 	addr := n.addr
-	err := flame.Run(t.Context(), p, func(context.Context) error {
+	err := flame.Run(t.Context(), p, func(ctx context.Context) error {
 		var left sync.WaitGroup // nobody waits for it
 		left.Go(func() {
-			for _, open := <-in; open; _, open = <-in {
+			for range in {
 			}
+			<-ctx.Done()
 			for i := range 10 {
 				out <- i
 			}

@@ -208,8 +208,14 @@ func detachedProgram(c flame.Config) {
 			case <-time.After(500 * time.Millisecond):
 			}
 			for range 3 { // nobody holds it up
-				out <- name
-				<-in
+				select {
+				case out <- name:
+				case <-ctx.Done():
+				}
+				select {
+				case <-in:
+				case <-ctx.Done():
+				}
 			}
 			return tell(addr, fmt.Sprint(name, ": ", ctx.Err()))
 		}

@@ -1,3 +1,5 @@
+//go:build linux
+
 package flame_test
 
 import (
@@ -36,25 +38,31 @@ func (g *graveyard) Reap(ctx context.Context, dryRun bool) ([]string, error) {
 	return nil, nil
 }
 
+func (g *graveyard) times() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.asked
+}
+
 func TestB11_APoolHasWhatDeadParentsLeftRemovedNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log strings.Builder
+		log := new(paper)
 		g := &graveyard{Local: inproc.New().(backend.Local)}
-		p, err := flame.Open(t.Context(), flame.Config{Name: "reap", Backend: g, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		p, err := flame.Open(t.Context(), flame.Config{Name: "reap", Backend: g, Logger: slog.New(slog.NewTextHandler(log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if g.asked != 1 {
-			t.Errorf("asked %d times when it was opened", g.asked)
+		if n := g.times(); n != 1 {
+			t.Errorf("asked %d times when it was opened", n)
 		}
 		<-time.After(21 * time.Minute)
 		p.Close()
-		if g.asked != 3 {
-			t.Errorf("asked %d times in 21 minutes", g.asked)
+		if n := g.times(); n != 3 {
+			t.Errorf("asked %d times in 21 minutes", n)
 		}
-		if !strings.Contains(log.String(), "left-1 left-2") || !strings.Contains(log.String(), "the engine is down") {
-			t.Error(log.String())
+		if text := log.read(); !strings.Contains(text, "left-1 left-2") || !strings.Contains(text, "the engine is down") {
+			t.Error(text)
 		}
 	})
 }

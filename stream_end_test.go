@@ -312,7 +312,7 @@ func TestF12_4GiBThroughAPoolOfSmallMessages(t *testing.T) {
 		}
 		runtime.ReadMemStats(&after)
 		return after.Sys - before.Sys, err
-	})
+	}, flame.Timeout(3*time.Minute)) // with the race detector it takes half a minute
 	runtime.ReadMemStats(&after)
 	if err != nil || to.read.Load() != size/4 {
 		t.Errorf("%d bytes have come back, %v", to.read.Load(), err)
