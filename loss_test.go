@@ -205,7 +205,7 @@ func detachedProgram(c flame.Config) {
 			tell(addr, fmt.Sprint(name, " ", os.Getpid()))
 			select {
 			case <-ctx.Done():
-			case <-time.After(500 * time.Millisecond):
+			case <-time.After(2 * time.Second): // with the race detector the first cause takes most of one to pack
 			}
 			for range 3 { // nobody holds it up
 				select {
