@@ -4,24 +4,16 @@ import (
 	"errors"
 
 	"github.com/fleetinglambda/flame/internal/pool"
-	"github.com/fleetinglambda/flame/internal/runner"
 )
 
 // readHeld is read for a result that holds its slot. From then on nothing of the call refers to the result, so that it
 // is noticed when the program loses it.
 func (p *Pool) readHeld(c *sending, result any) error {
 	c.crossing, c.call.Encode, c.call.Ended = nil, nil, nil
-	changed, answer, err := runner.Remark(c.call.Reply)
-	if c.call.Reply = nil; err != nil {
-		err = badAnswer(c.call.Runner, err)
-	} else {
-		err = readAnswer(answer, c.call.Runner, result, &c.held)
-	}
+	err := p.readReply(&c.call, result, &c.held)
+	c.call.Reply = nil
 	if err != nil || !c.held.Any() { // nobody can close it
 		p.pool.Cancel(&c.call, errors.Join(errNobodyHolds, err))
-	}
-	if changed != "" {
-		p.warnChanged(&c.call, changed)
 	}
 	return err
 }

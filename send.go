@@ -108,6 +108,11 @@ func (p *Pool) read(c *pool.Call, err error, result any) error {
 	if err != nil {
 		return atRim(p.config.Name, err)
 	}
+	return p.readReply(c, result, nil)
+}
+
+// readReply reads what the runner has answered. Whatever the result has lent stands in held, which may be nil.
+func (p *Pool) readReply(c *pool.Call, result any, held codec.Borrower) error {
 	changed, answer, err := runner.Remark(c.Reply)
 	if err != nil {
 		return badAnswer(c.Runner, err)
@@ -115,7 +120,7 @@ func (p *Pool) read(c *pool.Call, err error, result any) error {
 	if changed != "" {
 		p.warnChanged(c, changed)
 	}
-	return readAnswer(answer, c.Runner, result, nil)
+	return readAnswer(answer, c.Runner, result, held)
 }
 
 // Lent says whether the runner may have something to note.

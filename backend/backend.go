@@ -11,6 +11,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 )
 
 // EnvParent is the environment variable that tells a copy of the program that it is a runner, and whose.
@@ -107,6 +109,22 @@ type Spec struct {
 	Output io.Writer
 	// Labels mark the instance where the engine can hold labels.
 	Labels map[string]string
+}
+
+// Allowed returns what of Env goes to another machine: the invite, always, and the variables that are named; a name that
+// ends with * is a prefix.
+func (s Spec) Allowed(names ...string) (env []string) {
+	for _, v := range s.Env {
+		name, _, _ := strings.Cut(v, "=")
+		named := func(pattern string) bool {
+			prefix, ok := strings.CutSuffix(pattern, "*")
+			return pattern == name || ok && strings.HasPrefix(name, prefix)
+		}
+		if name == EnvParent || slices.ContainsFunc(names, named) {
+			env = append(env, v)
+		}
+	}
+	return env
 }
 
 // Format prints the spec without its environment, which has secrets in it, whatever the verb.

@@ -4,12 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/fleetinglambda/flame/backend"
 )
+
+func TestT11_OnlyWhatIsNamedGoesAlong(t *testing.T) {
+	spec := backend.Spec{Env: []string{"A=1", "AWS_KEY=k=v", "AWS=2", "SECRET=s", backend.EnvParent + "=invite", "B=3"}}
+	for _, c := range []struct{ names, want []string }{
+		{nil, []string{backend.EnvParent + "=invite"}},
+		{[]string{"A", "AWS_*"}, []string{"A=1", "AWS_KEY=k=v", backend.EnvParent + "=invite"}},
+		{[]string{"*"}, spec.Env},
+	} {
+		if got := spec.Allowed(c.names...); !slices.Equal(got, c.want) {
+			t.Errorf("%q let %q along", c.names, got)
+		}
+	}
+}
 
 func TestT05_ASpecDoesNotPrintItsEnvironment(t *testing.T) {
 	spec := backend.Spec{ID: "r-1", Path: "/bin/app", Env: []string{"TOKEN=hunter2"}}

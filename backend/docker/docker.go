@@ -11,7 +11,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -121,7 +120,7 @@ func (e *engine) boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 // container says what to create.
 func (e *engine) container(h *home, spec backend.Spec) (*container.Config, *container.HostConfig) {
 	config := &container.Config{
-		Image: h.image, Env: e.environment(spec.Env), Cmd: spec.Args[1:], WorkingDir: spec.Dir,
+		Image: h.image, Env: spec.Allowed(e.Env...), Cmd: spec.Args[1:], WorkingDir: spec.Dir,
 		AttachStdout: true, AttachStderr: true, Labels: map[string]string{homeLabel: h.identity},
 	}
 	if h.path != "" {
@@ -138,26 +137,6 @@ func (e *engine) container(h *home, spec backend.Spec) (*container.Config, *cont
 		host.DeviceRequests = []container.DeviceRequest{{Count: e.GPUs, Capabilities: [][]string{{"gpu"}}}}
 	}
 	return config, host
-}
-
-// environment returns what of the parent's environment a runner gets.
-func (e *engine) environment(env []string) (allowed []string) {
-	for _, v := range env {
-		name, _, _ := strings.Cut(v, "=")
-		if name == backend.EnvParent || e.allows(name) {
-			allowed = append(allowed, v)
-		}
-	}
-	return allowed
-}
-
-func (e *engine) allows(name string) bool {
-	for _, pattern := range e.Env {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(name, prefix) || pattern == name {
-			return true
-		}
-	}
-	return false
 }
 
 // Address is where runners reach this process.

@@ -282,7 +282,7 @@ func TestF15_AProgramInAContainerNeedsNoSettings(t *testing.T) {
 	o := options(t)
 	socket, ok := strings.CutPrefix(o.Client.DaemonHost(), "unix://")
 	if !ok {
-		t.Skip("skipped: the engine is not reached through a socket that a container could be given")
+		t.Skipf("skipped: the engine is reached at %s, and a container can be given a socket only: set DOCKER_HOST to unix://…", o.Client.DaemonHost())
 	}
 	// Given a parent in a container of its own, that may talk to the engine,
 	parent, err := o.Client.ContainerCreate(t.Context(), client.ContainerCreateOptions{

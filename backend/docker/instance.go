@@ -28,8 +28,8 @@ type instance struct {
 	wg     sync.WaitGroup
 
 	mu  sync.Mutex // guards what follows
-	out []byte     // the last part of what it wrote
-	err error      // set before done is closed
+	out backend.Tail
+	err error // set before done is closed
 }
 
 func newInstance(c *client.Client, id string, output io.Writer) *instance {
@@ -123,18 +123,11 @@ func unix(t time.Time) string {
 	return strconv.FormatInt(t.Unix(), 10) + fmt.Sprintf(".%09d", t.Nanosecond())
 }
 
-// tail is how much of a container's output is kept.
-const tail = 64 << 10
-
 // Write keeps the last part of the container's output.
 func (i *instance) Write(b []byte) (int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.out = append(i.out, b...)
-	if len(i.out) > 2*tail {
-		i.out = append(i.out[:0], i.out[len(i.out)-tail:]...)
-	}
-	return len(b), nil
+	return i.out.Write(b)
 }
 
 // ID is the short id of the container.
@@ -154,7 +147,7 @@ func (i *instance) Err() error {
 func (i *instance) Output() []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return append([]byte(nil), i.out[max(0, len(i.out)-tail):]...)
+	return i.out.Bytes()
 }
 
 // Stop asks with SIGTERM and insists with SIGKILL. With a context that has ended it does not ask.

@@ -124,7 +124,7 @@ func (f *platform) machine(spec backend.Spec) *creation {
 	o := f.options
 	c := &creation{Name: spec.ID, Region: o.Region, Config: config{
 		Image: o.Image, AutoDestroy: true, Restart: restart{Policy: "no"}, Mounts: o.Mounts,
-		Env: f.environment(spec.Env), Init: initial{Cmd: spec.Args[1:]},
+		Env: make(map[string]string), Init: initial{Cmd: spec.Args[1:]},
 		Metadata: map[string]string{homeKey: f.own},
 		Guest:    guest{CPUKind: cmp.Or(o.CPUKind, "shared"), CPUs: max(1, o.CPUs), MemoryMB: o.MemoryMB, GPUKind: o.GPUKind},
 	}}
@@ -137,6 +137,10 @@ func (f *platform) machine(spec backend.Spec) *creation {
 	if o.Path != "" {
 		c.Config.Init.Entrypoint = []string{o.Path}
 	}
+	for _, v := range spec.Allowed(o.Env...) {
+		name, value, _ := strings.Cut(v, "=")
+		c.Config.Env[name] = value
+	}
 	for k, v := range spec.Labels {
 		c.Config.Metadata[strings.ReplaceAll(k, ".", "_")] = v
 	}
@@ -144,26 +148,6 @@ func (f *platform) machine(spec backend.Spec) *creation {
 		c.Config.Metadata[k] = v
 	}
 	return c
-}
-
-// environment returns what of the parent's environment a runner gets.
-func (f *platform) environment(env []string) map[string]string {
-	allowed := make(map[string]string)
-	for _, v := range env {
-		if name, value, _ := strings.Cut(v, "="); name == backend.EnvParent || f.allows(name) {
-			allowed[name] = value
-		}
-	}
-	return allowed
-}
-
-func (f *platform) allows(name string) bool {
-	for _, pattern := range f.options.Env {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(name, prefix) || pattern == name {
-			return true
-		}
-	}
-	return false
 }
 
 // Address is where runners reach this process.

@@ -96,7 +96,7 @@ type instance struct {
 	printed *printed
 
 	mu  sync.Mutex // guards what follows
-	out tail
+	out backend.Tail
 	err error // set before done is closed
 }
 
@@ -150,7 +150,7 @@ func (i *instance) Err() error {
 func (i *instance) Output() []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.out.bytes()
+	return i.out.Bytes()
 }
 
 // Stop asks with SIGTERM and insists with SIGKILL to the process and all it has started. With a context that has ended

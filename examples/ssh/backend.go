@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,10 +45,9 @@ func (m machine) Boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range spec.Env {
-		if name, value, _ := strings.Cut(v, "="); name == backend.EnvParent || slices.Contains(m.env, name) {
-			fmt.Fprintf(stdin, "export %s=%s\n", name, quoted(value))
-		}
+	for _, v := range spec.Allowed(m.env...) {
+		name, value, _ := strings.Cut(v, "=")
+		fmt.Fprintf(stdin, "export %s=%s\n", name, quoted(value))
 	}
 	fmt.Fprintf(stdin, script, quoted(append([]string{m.path}, spec.Args[1:]...)...))
 	p.signals = stdin

@@ -71,12 +71,15 @@ func comesBack(t reflect.Type) bool {
 
 // lent looks at a variable of a lent type.
 func (e *encoder) lent(o *op, at unsafe.Pointer, in int32) {
+	if o.typ.Kind() == reflect.Chan && *word(at) != nil {
+		if refused := cannotPass(o.typ.Elem()); refused != nil {
+			e.err = e.sendError(in, at, nil, refused.Reason)
+			e.err.(*SendError).Path += arrow + refused.Path
+			return
+		}
+	}
 	switch {
 	case *word(at) == nil:
-	case o.typ.Kind() == reflect.Chan && cannotPass(o.typ.Elem()) != nil:
-		refused := cannotPass(o.typ.Elem())
-		e.err = e.sendError(in, at, nil, refused.Reason)
-		e.err.(*SendError).Path += arrow + refused.Path
 	case o.typ.Kind() == reflect.Interface && dynamic(o, at).size == 0:
 		e.typeID(dynamic(o, at))
 	case e.glance > 0:

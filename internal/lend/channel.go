@@ -36,17 +36,14 @@ func pieces(number uint64, msg codec.Message, tell func(note []byte)) {
 }
 
 // joiner puts the pieces of elements together.
-type joiner struct {
-	element []byte
-	begun   bool
-}
+type joiner struct{ element []byte }
 
 // add returns the whole element with its last piece.
 func (j *joiner) add(payload []byte, most int64) (whole []byte, last, ok bool) {
 	if len(payload) == 0 || int64(len(j.element)+len(payload)-1) > most {
 		return nil, false, false
 	}
-	j.element, j.begun = append(j.element, payload[1:]...), true
+	j.element = append(j.element, payload[1:]...)
 	if payload[0] == 0 {
 		return nil, false, true
 	}

@@ -73,8 +73,8 @@ const maxText = 64 << 10
 // among others: see stacks.
 //
 //go:noinline
-func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers, staying *residents) {
-	o := codec.Options{Limit: limit}
+func answer(_ [2]uint64, in *session.Incoming, j *Joined) {
+	o := codec.Options{Limit: j.limit}
 	reply := [][]byte{{byte(Exited)}} // if the function ends its goroutine, nothing else gets here
 	defer func() { in.Reply(reply) }()
 	defer func() {
@@ -84,12 +84,12 @@ func answer(_ [2]uint64, in *session.Incoming, limit int64, left *lend.Leftovers
 	}()
 	var f Function
 	returned := lend.Returned{Link: in}
-	borrower := lend.Borrower{Link: &returned, Leftovers: left, Limit: limit}
+	borrower := lend.Borrower{Link: &returned, Leftovers: &j.left, Limit: j.limit}
 	defer borrower.End()
 	var captured codec.Watched
 	err := codec.ReceiveWatched(in.Data, &f, &borrower, &captured)
 	if err == nil {
-		f, err = staying.prepare(in.Context(), f)
+		f, err = j.staying.prepare(in.Context(), f)
 	}
 	if err != nil {
 		reply = withError(Unreadable, err, o)

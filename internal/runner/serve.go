@@ -75,7 +75,7 @@ func (j *Joined) Serve() error {
 			j.staying.keep(in, &j.left)
 			return
 		}
-		answer(in.Mark(), in, j.limit, &j.left, &j.staying)
+		answer(in.Mark(), in, j)
 	})
 }
 

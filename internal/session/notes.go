@@ -30,15 +30,15 @@ func (in *Incoming) Listen(heed func(note []byte)) {
 	n.heed, n.early = heed, nil
 }
 
-// last says that no more notes come.
-func (n *notes) last() {
+// hand gives a note to who heeds, or keeps it until somebody does. nil says that no more notes come.
+func (n *notes) hand(note []byte) {
 	n.in.Lock()
 	defer n.in.Unlock()
 	if n.heed == nil {
-		n.early = append(n.early, nil)
+		n.early = append(n.early, bytes.Clone(note))
 		return
 	}
-	n.heed(nil)
+	n.heed(note)
 }
 
 // Note sends a note to the parent; it arrives before the answer. Its length is at most wire.MaxPayload. After the
@@ -78,13 +78,6 @@ func (v *Server) note(f wire.Frame) error {
 	if in == nil {
 		return nil
 	}
-	n := &in.notes
-	n.in.Lock()
-	defer n.in.Unlock()
-	if n.heed == nil {
-		n.early = append(n.early, bytes.Clone(f.Payload))
-		return nil
-	}
-	n.heed(f.Payload)
+	in.notes.hand(f.Payload)
 	return nil
 }

@@ -105,7 +105,7 @@ func (v *Server) cancelAll() {
 		in.ctx.endFor(context.Canceled, cause, nil)
 	}
 	for _, in := range v.remaining() {
-		in.notes.last()
+		in.notes.hand(nil)
 	}
 }
 

@@ -1,16 +1,16 @@
-package process
+package backend
 
-// tailSize is how much of a process's output is kept.
+// tailSize is how much of an instance's output is kept.
 const tailSize = 64 << 10
 
-// tail keeps the last tailSize bytes written to it.
-type tail struct {
+// Tail keeps the last 64 KiB of what is written to it, for a [Teller]. It is used by one goroutine at a time.
+type Tail struct {
 	buf  []byte // grows to tailSize; from then on it is a ring
 	next int    // where the oldest byte is, and the next one goes, in a ring
 }
 
 // Write never fails.
-func (t *tail) Write(b []byte) (int, error) {
+func (t *Tail) Write(b []byte) (int, error) {
 	n := len(b)
 	b = b[max(0, len(b)-tailSize):]
 	grow := min(len(b), tailSize-len(t.buf))
@@ -23,6 +23,7 @@ func (t *tail) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-func (t *tail) bytes() []byte {
+// Bytes returns them.
+func (t *Tail) Bytes() []byte {
 	return append(append([]byte(nil), t.buf[t.next:]...), t.buf[:t.next]...)
 }

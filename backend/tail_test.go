@@ -1,4 +1,4 @@
-package process
+package backend
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func TestN14_TheLastOutputIsKeptWhateverTheWritesAre(t *testing.T) {
 		{tailSize, tailSize, 1},
 		{tailSize - 3, 1, 1, 1, 1, 1},
 	} {
-		var kept tail
+		var kept Tail
 		var all []byte
 		for i, size := range sizes {
 			b := make([]byte, size)
@@ -30,7 +30,7 @@ func TestN14_TheLastOutputIsKeptWhateverTheWritesAre(t *testing.T) {
 			if n, err := kept.Write(b); n != size || err != nil {
 				t.Fatalf("%d bytes: %d, %v", size, n, err)
 			}
-			if all = append(all, b...); !bytes.Equal(kept.bytes(), all[max(0, len(all)-tailSize):]) {
+			if all = append(all, b...); !bytes.Equal(kept.Bytes(), all[max(0, len(all)-tailSize):]) {
 				t.Errorf("writes of %v: after the one with number %d something else is kept", sizes, i)
 			}
 		}
