@@ -61,6 +61,15 @@ func Register(name string, v any) error {
 	return nil
 }
 
+// Unregister takes a declaration back.
+func Unregister(name string) {
+	r := registry()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := slices.DeleteFunc(slices.Clone(r.list()), func(own *registered) bool { return own.name == name })
+	r.all.Store(&all)
+}
+
 func newRegistered(name string, v any) (*registered, error) {
 	t := reflect.TypeOf(v)
 	switch {

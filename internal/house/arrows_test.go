@@ -17,6 +17,7 @@ var arrows = map[string][]string{
 	"backend/backendtest": {".", "backend"},
 	"backend/inproc":      {"backend", "internal/runner"},
 	"backend/process":     {"backend"},
+	"flametest":           {".", "backend", "backend/inproc", "internal/codec", "internal/lend"},
 	"internal/codec":      {"internal/image"},
 	"internal/dialback":   {},
 	"internal/house":      {},
@@ -29,7 +30,7 @@ var arrows = map[string][]string{
 }
 
 // public is what programs in the modules beside the root may import of it.
-var public = []string{".", "backend", "backend/backendtest", "backend/inproc", "backend/process"}
+var public = []string{".", "backend", "backend/backendtest", "backend/inproc", "backend/process", "flametest"}
 
 // strangers says which modules of others the rooms of the root import.
 var strangers = map[string][]string{
