@@ -63,8 +63,8 @@ func (tr trial) options(more ...flame.Option) []flame.Option {
 	return append([]flame.Option{flame.Timeout(tr.timeout), flame.Priority(tr.plan % 3)}, more...)
 }
 
-// slack is how long a caller waits for a Read of its own reader that is under way at the deadline.
-const slack = 10 * time.Millisecond
+// slack is how long a caller waits at the deadline for what uses its own reader or writer.
+const slack = 100 * time.Millisecond
 
 // judge looks at an outcome. planned says whether the function's own error, or its panic, is what was planned. It returns
 // whether the call has a result.
