@@ -288,9 +288,20 @@ func (p *Pool) hearOut(l *live) {
 	}
 }
 
-// lostError waits until it is known why a runner is gone. A runner with calls that is well is cut off by Close.
-func (l *live) lostError() *LostError {
-	<-l.known
+// lostError waits until it is known why a runner is gone, though no longer than a call's deadline that is left from now; 0 is none. A
+// runner with calls that is well is cut off by Close.
+func (l *live) lostError(left time.Duration) *LostError {
+	var late <-chan time.Time
+	if left > 0 {
+		timer := time.NewTimer(left)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-l.known:
+	case <-late:
+		return &LostError{Runner: l.runner.id, Started: true, Cause: cmp.Or(l.session.Err(), errCut), Output: output(l.inst)}
+	}
 	return &LostError{Runner: l.runner.id, Started: true, Cause: cmp.Or(l.why, errCut), Output: output(l.inst)}
 }
 

@@ -348,8 +348,12 @@ func (p *Pool) lost(c *Call, l *live) {
 		if again := p.state.lose(c, now); again || answered && !held {
 			return
 		}
+		var left time.Duration
+		if c.deadline > 0 {
+			left = max(c.deadline-now, 1)
+		}
 		tell = func() {
-			err := l.lostError()
+			err := l.lostError(left)
 			p.finish(c, err)
 			p.close(c, nil, err)
 		}

@@ -107,6 +107,19 @@ func TestB09_ATimeoutNamesTheFailedBoot(t *testing.T) {
 	})
 }
 
+func TestB06_ALossAtTheDeadlineIsToldByThen(t *testing.T) {
+	c := &cloud{lingers: true}
+	bubble(t, c, nil, func(t *testing.T, p *Pool) {
+		cs := new(calls).make(t.Context(), p, 3*time.Second, "stubborn 1h")
+		time.Sleep(2900 * time.Millisecond)
+		c.alive()[0].parent.Close() // how it was lost would be known later
+		cs.wait()
+		if lost := new(LostError); !errors.As(cs.all[0].Err, &lost) || !lost.Started || cs.took[0] != 3*time.Second {
+			t.Errorf("after %v: %v", cs.took[0], cs.all[0].Err)
+		}
+	})
+}
+
 func TestB09_CausesAreToldApart(t *testing.T) {
 	exit := func(e backend.ExitError) func(*machine) { return func(m *machine) { m.die(&e) } }
 	for name, test := range map[string]struct {
