@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/pool":       {"backend", "internal/session"},
 	"internal/runner":     {"backend", "backend/process", "internal/codec", "internal/dialback", "internal/image", "internal/lend", "internal/session"},
 	"internal/session":    {"internal/wire"},
+	"internal/load":       {"."},
 	"internal/simulation": {},
 	"internal/wire":       {},
 }

@@ -30,7 +30,7 @@ func TestWhateverHappensEveryCallHasOneTrueOutcome(t *testing.T) {
 	}
 	for _, seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
-			wrong, counts := play(t, seed)
+			counts, wrong := play(t, seed)
 			for kind, n := range counts {
 				all[kind] += n
 			}

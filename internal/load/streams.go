@@ -1,4 +1,4 @@
-package simulation
+package load
 
 import (
 	"bytes"
@@ -35,43 +35,43 @@ func (f *flow) Read(b []byte) (int, error) {
 }
 
 // read has a function read from a reader of the parent's.
-func read(w *world, tr trial) {
+func read(l *Load, tr trial) {
 	tr.retries = 0
-	j, all := w.journal, pattern(tr.size, tr.number)
+	j, all := l.Journal, pattern(tr.size, tr.number)
 	in := io.Reader(&flow{rest: all, piece: tr.size/(tr.parts+1) + 1, pause: tr.takes / 32, broken: tr.bad < tr.parts})
-	got, err := flame.Call(context.Background(), w.pool, func(ctx context.Context) ([]byte, error) {
-		defer j.begin(tr.number)()
+	got, err := flame.Call(context.Background(), l.Pool, func(ctx context.Context) ([]byte, error) {
+		j.begin(tr.number)
 		return io.ReadAll(in)
 	}, tr.options()...)
 	broken := tr.bad < tr.parts
-	if w.judge(tr, err, func(err error) bool { return broken && errors.Is(err, errPlanned) || cancelled(err) }) &&
+	if l.judge(tr, err, func(err error) bool { return broken && errors.Is(err, errPlanned) || cancelled(err) }) &&
 		(broken || !bytes.Equal(got, all)) {
-		w.fail("act %d: %d of %d bytes were read, broken: %v", tr.number, len(got), len(all), broken)
+		l.Fail("act %d: %d of %d bytes were read, broken: %v", tr.number, len(got), len(all), broken)
 	}
 }
 
 // write has a function write to a writer of the parent's.
-func write(w *world, tr trial) {
+func write(l *Load, tr trial) {
 	tr.retries = 0
-	j, all, kept := w.journal, pattern(tr.size, tr.number), new(bytes.Buffer)
+	j, all, kept := l.Journal, pattern(tr.size, tr.number), new(bytes.Buffer)
 	out := io.Writer(kept)
-	_, err := flame.Call(context.Background(), w.pool, func(ctx context.Context) (int64, error) {
-		defer j.begin(tr.number)()
+	_, err := flame.Call(context.Background(), l.Pool, func(ctx context.Context) (int64, error) {
+		j.begin(tr.number)
 		return io.CopyBuffer(out, struct{ io.Reader }{bytes.NewReader(all)}, make([]byte, tr.size/(tr.parts+1)+1))
 	}, tr.options()...)
-	if w.judge(tr, err, cancelled) && !bytes.Equal(kept.Bytes(), all) {
-		w.fail("act %d: %d of %d bytes were written", tr.number, kept.Len(), len(all))
+	if l.judge(tr, err, cancelled) && !bytes.Equal(kept.Bytes(), all) {
+		l.Fail("act %d: %d of %d bytes were written", tr.number, kept.Len(), len(all))
 	}
 }
 
 // send has a function send to a channel of the parent's.
-func send(w *world, tr trial) {
+func send(l *Load, tr trial) {
 	tr.retries = 0
-	j, c := w.journal, make(chan int, tr.plan%4)
+	j, c := l.Journal, make(chan int, tr.plan%4)
 	out, over := (chan<- int)(c), make(chan struct{})
 	var got []int
 	closed := false
-	w.acts.Go(func() {
+	l.acts.Go(func() {
 		for {
 			select {
 			case n, ok := <-c:
@@ -84,8 +84,8 @@ func send(w *world, tr trial) {
 			}
 		}
 	})
-	_, err := flame.Call(context.Background(), w.pool, func(ctx context.Context) (int, error) {
-		defer j.begin(tr.number)()
+	_, err := flame.Call(context.Background(), l.Pool, func(ctx context.Context) (int, error) {
+		j.begin(tr.number)
 		for i := range tr.parts {
 			select {
 			case out <- i:
@@ -98,28 +98,28 @@ func send(w *world, tr trial) {
 		}
 		return tr.parts, nil
 	}, tr.options()...)
-	done := w.judge(tr, err, cancelled)
-	<-time.After(step) // what is in the channel is taken out
+	done := l.judge(tr, err, cancelled)
+	<-time.After(l.Grid) // what is in the channel is taken out
 	select {
 	case over <- struct{}{}:
-	case <-time.After(step): // it was closed
+	case <-time.After(l.Grid): // it was closed
 	}
 	for i, n := range got {
 		if i != n {
-			w.fail("act %d: element %d is %d", tr.number, i, n)
+			l.Fail("act %d: element %d is %d", tr.number, i, n)
 		}
 	}
 	if done && (len(got) != tr.parts || closed != (tr.plan%8 < 4)) {
-		w.fail("act %d: %d of %d elements came, closed: %v", tr.number, len(got), tr.parts, closed)
+		l.Fail("act %d: %d of %d elements came, closed: %v", tr.number, len(got), tr.parts, closed)
 	}
 }
 
 // receive has a function receive from a channel of the parent's.
-func receive(w *world, tr trial) {
+func receive(l *Load, tr trial) {
 	tr.retries = 0
-	j, c := w.journal, make(chan int, tr.plan%4)
+	j, c := l.Journal, make(chan int, tr.plan%4)
 	in, over := (<-chan int)(c), make(chan struct{})
-	w.acts.Go(func() {
+	l.acts.Go(func() {
 		defer close(c)
 		for i := range tr.parts {
 			select {
@@ -129,8 +129,8 @@ func receive(w *world, tr trial) {
 			}
 		}
 	})
-	got, err := flame.Call(context.Background(), w.pool, func(ctx context.Context) ([]int, error) {
-		defer j.begin(tr.number)()
+	got, err := flame.Call(context.Background(), l.Pool, func(ctx context.Context) ([]int, error) {
+		j.begin(tr.number)
 		var got []int
 		for {
 			select {
@@ -145,50 +145,50 @@ func receive(w *world, tr trial) {
 		}
 	}, tr.options()...)
 	close(over)
-	if !w.judge(tr, err, cancelled) {
+	if !l.judge(tr, err, cancelled) {
 		return
 	}
 	if len(got) != tr.parts {
-		w.fail("act %d: %d of %d elements came", tr.number, len(got), tr.parts)
+		l.Fail("act %d: %d of %d elements came", tr.number, len(got), tr.parts)
 	}
 	for i, n := range got {
 		if i != n {
-			w.fail("act %d: element %d is %d", tr.number, i, n)
+			l.Fail("act %d: element %d is %d", tr.number, i, n)
 		}
 	}
 }
 
 // hold reads what a function has returned and left on its runner.
-func hold(w *world, tr trial) {
+func hold(l *Load, tr trial) {
 	tr.retries = 0
 	ctx, cancel := tr.context()
 	defer cancel()
-	j, all := w.journal, string(pattern(tr.size, tr.number))
-	body, err := flame.Call(ctx, w.pool, func(ctx context.Context) (io.ReadCloser, error) {
-		defer j.begin(tr.number)()
+	j, all := l.Journal, string(pattern(tr.size, tr.number))
+	body, err := flame.Call(ctx, l.Pool, func(ctx context.Context) (io.ReadCloser, error) {
+		j.begin(tr.number)
 		return io.NopCloser(strings.NewReader(all)), nil
 	}, tr.options()...)
-	if !w.judge(tr, err, nil) {
+	if !l.judge(tr, err, nil) {
 		return
 	}
 	_ = pause(ctx, tr.takes, true)
 	got, err := io.ReadAll(body)
 	if closing := body.Close(); err == nil && closing != nil && tr.cancel == 0 {
 		tr.timeout = 0
-		w.judge(tr, closing, nil)
+		l.judge(tr, closing, nil)
 	}
 	if !strings.HasPrefix(all, string(got)) || err == nil && len(got) != len(all) {
-		w.fail("act %d: %d of %d bytes were read: %v", tr.number, len(got), len(all), err)
+		l.Fail("act %d: %d of %d bytes were read: %v", tr.number, len(got), len(all), err)
 	}
 	if tr.timeout = 0; err != nil && !(tr.cancel > 0 && errors.Is(err, context.Canceled)) {
-		w.judge(tr, err, nil)
-		w.ran(tr)
+		l.judge(tr, err, nil)
+		l.ran(tr)
 	}
 }
 
 // ran notes that the function of an act ran, whatever became of what it returned.
-func (w *world) ran(tr trial) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.told[tr.number] = verdict{ran: true}
+func (l *Load) ran(tr trial) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told[tr.number] = verdict{ran: true}
 }
