@@ -3,9 +3,11 @@ MODULES  := . backend/docker backend/fly bench e2e examples
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
 FUZZTIME ?= 20s
+LIVES    ?= 100000
+FOR      ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz bench proof tidy ci
+.PHONY: help build test race lint fmt fuzz bench proof simulation soak tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -37,6 +39,12 @@ bench: ## compare with raw frames, net/rpc, gRPC and a bare spawn (some minutes,
 
 proof: ## prove that closures cross, in every way Go builds programs, and write docs/closures.md (10 minutes)
 	./scripts/proof
+
+simulation: ## play LIVES (100000) whole lives of pools in virtual time, with faults
+	go test ./internal/simulation -run Whatever -count 1 -v -timeout 0 -lives $(LIVES)
+
+soak: ## put a mixed load on pools of real processes for FOR (1h), with kills, stops and partitions
+	go run ./internal/soak -for $(FOR)
 
 tidy: ## tidy every go.mod
 	@set -e; for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy); done

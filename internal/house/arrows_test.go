@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/session":    {"internal/wire"},
 	"internal/load":       {"."},
 	"internal/simulation": {},
+	"internal/soak":       {".", "backend", "backend/process", "internal/load"},
 	"internal/wire":       {},
 }
 

@@ -68,10 +68,11 @@ func write(l *Load, tr trial) {
 func send(l *Load, tr trial) {
 	tr.retries = 0
 	j, c := l.Journal, make(chan int, tr.plan%4)
-	out, over := (chan<- int)(c), make(chan struct{})
+	out, over, received := (chan<- int)(c), make(chan struct{}), make(chan struct{})
 	var got []int
 	closed := false
 	l.acts.Go(func() {
+		defer close(received)
 		for {
 			select {
 			case n, ok := <-c:
@@ -100,10 +101,8 @@ func send(l *Load, tr trial) {
 	}, tr.options()...)
 	done := l.judge(tr, err, cancelled)
 	<-time.After(l.Grid) // what is in the channel is taken out
-	select {
-	case over <- struct{}{}:
-	case <-time.After(l.Grid): // it was closed
-	}
+	close(over)
+	<-received
 	for i, n := range got {
 		if i != n {
 			l.Fail("act %d: element %d is %d", tr.number, i, n)
