@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"internal/image":      {},
 	"internal/pool":       {"backend", "internal/session"},
 	"internal/runner":     {"backend", "backend/process", "internal/codec", "internal/dialback", "internal/image", "internal/lend", "internal/session"},
+	"internal/seeded":     {},
 	"internal/session":    {"internal/wire"},
 	"internal/load":       {"."},
 	"internal/simulation": {},

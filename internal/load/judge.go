@@ -42,7 +42,8 @@ func (l *Load) kind(tr trial, err error, planned func(error) bool) string {
 	case err == nil:
 		return "done"
 	case errors.As(err, &late):
-		return right("timeout", after >= tr.timeout || tr.cancel > 0 && after >= tr.cancel)
+		hangs := l.Prompt && late.Running > 2*tr.takes+time.Second
+		return right("timeout", !hangs && (after >= tr.timeout || tr.cancel > 0 && after >= tr.cancel))
 	case errors.As(err, &lost):
 		return right("lost", expect&(Loss|Closing) != 0)
 	case errors.As(err, &boot):

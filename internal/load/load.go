@@ -21,6 +21,8 @@ type Load struct {
 	Timeout time.Duration // the pool's
 	Longest time.Duration // that a function takes, even if it does not heed its context
 	Grid    time.Duration // all times are multiples of it
+	// Prompt says that nothing slows calls down: a call whose function still runs long after it should be over hangs.
+	Prompt bool
 	// Stubborn has some functions ignore that their context has ended. Their runners are killed for it: expect Loss.
 	Stubborn bool
 	Slack    time.Duration // by how much a caller may wait beyond its deadline

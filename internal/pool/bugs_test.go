@@ -1,16 +1,14 @@
 package pool
 
 import (
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fleetinglambda/flame/internal/seeded"
 )
 
 // bugs are mistakes that the random test has to find: what stands in a file, and what a tired hand makes of it.
-var bugs = []struct{ name, file, right, wrong string }{
+var bugs = []seeded.Bug{
 	{"a slot is free when its caller is gone", "state.go", "\tc.answered = true //", "\tc.answered = true\n\ts.release(c, now) //"},
 	{"a deadline outlives its call", "state.go", "\ts.running--\n\ts.alarms.unset(&c.alarm)\n", "\ts.running--\n"},
 	{"close forgets the line", "state.go", "\ts.failAll(ErrClosed, now)\n", ""},
@@ -52,61 +50,8 @@ var bugs = []struct{ name, file, right, wrong string }{
 	{"old runners stay", "retire.go", "\t\ts.drain(r, Aged, now)\n", ""},
 }
 
-// TestSeededBugsAreFound builds the random test with one bug at a time and has it fail.
 func TestSeededBugsAreFound(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds this package many times")
-	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("there is no go command: ", err)
-	}
-	for _, bug := range bugs {
-		t.Run(bug.name, func(t *testing.T) {
-			out, err := exec.CommandContext(t.Context(), goTool, "test", "-overlay", overlay(t, bug.file, bug.right, bug.wrong),
-				"-run", "^TestAnyScheduleKeepsThePromises$", "-timeout", "60s", "-vet", "off", "-count", "1", ".", "-schedules", "300000").CombinedOutput()
-			switch said := string(out); {
-			case t.Context().Err() != nil:
-			case err == nil:
-				t.Error("the random test did not find it")
-			case !strings.Contains(said, "--- FAIL: TestAnyScheduleKeepsThePromises"):
-				t.Errorf("no run: %s", said)
-			default:
-				t.Log(reason(said))
-			}
-		})
-	}
-}
-
-// overlay has the go command read a file with a bug instead of the one without.
-func overlay(t *testing.T, file, right, wrong string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(text), right); n != 1 {
-		t.Fatalf("%s has %q %d times: the bug has no place", file, right, n)
-	}
-	here, err := filepath.Abs(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	buggy := filepath.Join(t.TempDir(), file)
-	plan, err := json.Marshal(map[string]map[string]string{"Replace": {here: buggy}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, buggy, []byte(strings.Replace(string(text), right, wrong, 1)))
-	write(t, buggy+".json", plan)
-	return buggy + ".json"
-}
-
-func write(t *testing.T, name string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	seeded.Test{Name: "TestAnyScheduleKeepsThePromises", Args: []string{"-schedules", "300000"}, Says: reason}.Find(t, bugs)
 }
 
 // reason is the line that says what a failed test has found.

@@ -68,6 +68,7 @@ func play(t *testing.T, seed uint64) (counts map[string]int, wrong []string) {
 func (w *world) chooseFaults(seed uint64) *flametest.Faults {
 	f := &flametest.Faults{Seed: seed, BootTime: w.UpTo(3 * time.Second), Delay: time.Duration(max(0, w.Rand.IntN(200)-100)) * time.Millisecond}
 	if w.calm {
+		w.Prompt = f.Delay == 0
 		return f
 	}
 	share := func(most float64) float64 { return max(0, w.Rand.Float64()*2-1) * most } // often none
