@@ -58,6 +58,8 @@ var programs = map[string]func(){
 	"port in use":     portProgram,
 	"PerProcess late": lateProgram,
 	"PerProcess type": typeProgram,
+	"needy":           needyProgram,
+	"lone":            loneProgram,
 }
 
 func TestMain(m *testing.M) {
