@@ -7,7 +7,7 @@ LIVES    ?= 100000
 FOR      ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz bench proof simulation soak tidy ci
+.PHONY: help build test race lint fmt fuzz bench proof simulation soak faults tidy ci
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ simulation: ## play LIVES (100000) whole lives of pools in virtual time, with fa
 
 soak: ## put a mixed load on pools of real processes for FOR (1h), with kills, stops and partitions
 	go run ./internal/soak -for $(FOR)
+
+faults: ## bring about every fault and threat that was thought of, and write docs/faults.md (some minutes, as root)
+	go run ./internal/faults
 
 tidy: ## tidy every go.mod
 	@set -e; for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy); done
