@@ -44,6 +44,8 @@ func (l *live) kill(culprit stuck) { l.killed <- culprit }
 const (
 	// lastWords is how long a dead runner's instance may take to say how it died.
 	lastWords = 500 * time.Millisecond
+	// farWords is the same where an engine has to notice it first and say so: Kubernetes looks once a second.
+	farWords = 3 * time.Second
 	// insist is how long an instance that is to go at once is asked before it is made to.
 	insist = 200 * time.Millisecond
 	// lookAround is how long a runner may take to say where a function is that does not end.
@@ -132,13 +134,21 @@ func (p *Pool) during(ctx context.Context, ended <-chan struct{}) (_ context.Con
 
 // diagnose prefers how the instance ended, if it has, to what the connection said of it.
 func (l *live) diagnose(ctx context.Context, err error) error {
-	if r := new(session.Refusal); errors.As(err, &r) || ctx.Err() != nil || !l.isDone(lastWords) {
+	if r := new(session.Refusal); errors.As(err, &r) || ctx.Err() != nil || !l.isDone(l.patience()) {
 		return err
 	}
 	if exit := l.inst.Err(); exit != nil {
 		return fmt.Errorf("it ended before it was ready: %w", exit)
 	}
 	return errors.New("it ended with exit code 0 before it was ready: does main reach ServeIfRunner?")
+}
+
+// patience is how long the instance may take to say how it died.
+func (l *live) patience() time.Duration {
+	if _, here := l.inst.(backend.Connected); here {
+		return lastWords
+	}
+	return farWords
 }
 
 // isDone says whether the instance is gone, or goes soon.
@@ -263,7 +273,7 @@ func (p *Pool) stop(l *live, patience time.Duration) {
 func (p *Pool) cause(l *live) error {
 	err := l.session.Err()
 	if err != nil {
-		p.giveTime(l, lastWords)
+		p.giveTime(l, l.patience())
 	}
 	select {
 	case <-l.inst.Done():
