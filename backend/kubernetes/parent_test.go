@@ -1,0 +1,5 @@
+//go:build linux
+
+package kubernetes_test
+
+func parentProgram() {}
