@@ -1,5 +1,5 @@
 # Each target is one command that can be typed by hand as well. "make" lists them.
-MODULES  := . backend/docker backend/fly bench e2e examples
+MODULES  := . backend/docker backend/fly backend/kubernetes bench e2e examples
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
 FUZZTIME ?= 20s
