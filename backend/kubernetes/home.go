@@ -109,7 +109,11 @@ func (h *home) findOwn(ctx context.Context) error {
 			uid, h.container = string(found[1]), string(found[2])
 		}
 	}
-	pod, err := h.core.Pods(space).Get(ctx, name, metav1.GetOptions{})
+	var pod *corev1.Pod
+	err = again(ctx, func() (err error) {
+		pod, err = h.core.Pods(space).Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
 	switch {
 	case err == nil && (uid == "" || uid == string(pod.UID)):
 		h.own = pod

@@ -37,8 +37,11 @@ func (c *cluster) Reap(ctx context.Context, dryRun bool) ([]string, error) {
 		return nil, fmt.Errorf("kubernetes: %w", err)
 	}
 	pods := h.core.Pods(h.namespace)
-	found, err := pods.List(ctx, metav1.ListOptions{LabelSelector: runnerLabel})
-	if err != nil {
+	var found *corev1.PodList
+	if err := again(ctx, func() (err error) {
+		found, err = pods.List(ctx, metav1.ListOptions{LabelSelector: runnerLabel})
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("kubernetes: list pods in namespace %s: %w", h.namespace, withAdvice(err))
 	}
 	var reaped []string
