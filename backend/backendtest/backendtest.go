@@ -134,10 +134,12 @@ func (s *suite) mustOpen(c flame.Config) *flame.Pool {
 func (s *suite) serves() {
 	p := s.mustOpen(flame.Config{})
 	who := "world"
-	got, err := flame.Call(s.ctx, p, func(context.Context) (string, error) {
-		return fmt.Sprint("hello, ", who, " ", os.Getpid()), nil
-	})
-	here := fmt.Sprint("hello, world ", os.Getpid())
+	greet := func(context.Context) (string, error) {
+		host, err := os.Hostname() // two containers may have the same pids
+		return fmt.Sprint("hello, ", who, " ", host, " ", os.Getpid()), err
+	}
+	got, err := flame.Call(s.ctx, p, greet)
+	here, _ := greet(s.ctx)
 	if err != nil || (got == here) != s.local {
 		s.Errorf("a call on a runner returned %q, %v", got, err)
 	}
