@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,30 @@ func TestN14_WhatHappenedWhileTheAPIServerWasAwayIsSeenAfterwards(t *testing.T) 
 		t.Errorf("got %v", err)
 	}
 	says(t, err, "deleted")
+	s.nothingIsLeft(t, "kubernetes-test")
+}
+
+func TestN14_ARunnerThatEndedWhileTheAPIServerWasAwaySaysHow(t *testing.T) {
+	s := cluster(t)
+	o := s.options(t)
+	g, config := through(t, o.Config)
+	o.Config = config
+	p := open(t, o, flame.Config{})
+	task := flame.Start(t.Context(), p, func(context.Context) (string, error) {
+		pause := time.NewTimer(500 * time.Millisecond)
+		<-pause.C
+		os.Exit(9)
+		return "", nil
+	})
+	eventually(t, "it runs", func() bool { return p.Stats().Started > 0 })
+	g.close()
+	eventually(t, "it has ended", func() bool { return s.running(t, "kubernetes-test") == 0 })
+	g.open(t)
+	_, err := task.Wait(t.Context())
+	var lost *flame.RunnerLostError
+	if !errors.As(err, &lost) || lost.ExitCode != 9 {
+		t.Errorf("got %v", err)
+	}
 	s.nothingIsLeft(t, "kubernetes-test")
 }
 
