@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -175,6 +176,34 @@ func TestN14_APodThatIsDeletedAtOnceIsLostWithTheReason(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	says(t, err, "deleted")
+}
+
+func TestT12_KubernetesEndsAPodWhoseLifetimeIsOver(t *testing.T) {
+	s := cluster(t)
+	o := s.options(t)
+	o.Lifetime, o.Grace = 2*time.Second, time.Second
+	p := open(t, o, flame.Config{})
+	err := flame.Run(t.Context(), p, func(context.Context) error { select {} })
+	says(t, err, "DeadlineExceeded")
+}
+
+func TestN14_AnEvictedPodIsLostWithTheReason(t *testing.T) {
+	s := cluster(t)
+	o := s.options(t)
+	libraries := o.Pod
+	o.Grace = time.Second
+	o.Pod = func(own, pod *corev1.Pod) {
+		libraries(own, pod)
+		pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceEphemeralStorage: resource.MustParse("1Mi")}
+	}
+	p := open(t, o, flame.Config{})
+	err := flame.Run(t.Context(), p, func(context.Context) error {
+		if err := os.WriteFile("/tmp/much", make([]byte, 8<<20), 0o600); err != nil {
+			return err
+		}
+		select {}
+	})
+	says(t, err, "Evicted", "ephemeral")
 }
 
 // deleteAll deletes the pods of a pool.

@@ -109,21 +109,42 @@ func (h *home) findOwn(ctx context.Context) error {
 			uid, h.container = string(found[1]), string(found[2])
 		}
 	}
+	h.own, err = h.lookUp(ctx, space, name, uid)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at this process's own pod %s in namespace %s: %w", name, space, withAdvice(err))
+	case h.own != nil, h.image != "": // without a pod: of another cluster
+		return nil
+	}
+	return fmt.Errorf("namespace %s has no pod %s that this process is in: set the variable POD_NAME to metadata.name in its pod's spec", space, name)
+}
+
+// lookUp returns the pod of a name, or of a uid where that is known and no pod's name; nil if there is none.
+func (h *home) lookUp(ctx context.Context, space, name, uid string) (*corev1.Pod, error) {
 	var pod *corev1.Pod
-	err = again(ctx, func() (err error) {
+	err := again(ctx, func() (err error) {
 		pod, err = h.core.Pods(space).Get(ctx, name, metav1.GetOptions{})
 		return err
 	})
-	switch {
-	case err == nil && (uid == "" || uid == string(pod.UID)):
-		h.own = pod
-		return nil
-	case err != nil && !apierrors.IsNotFound(err):
-		return fmt.Errorf("look at this process's own pod %s in namespace %s: %w", name, space, withAdvice(err))
-	case h.image != "":
-		return nil // of another cluster
+	if err == nil && (uid == "" || uid == string(pod.UID)) {
+		return pod, nil
 	}
-	return fmt.Errorf("namespace %s has no pod %s that this process is in: set the variable POD_NAME to metadata.name in its pod's spec", space, name)
+	switch {
+	case err != nil && !apierrors.IsNotFound(err):
+		return nil, err
+	case uid == "":
+		return nil, nil
+	}
+	all, err := h.core.Pods(space).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range all.Items {
+		if string(all.Items[i].UID) == uid {
+			return &all.Items[i], nil
+		}
+	}
+	return nil, nil
 }
 
 // containerOf returns the container of this process in the spec of its pod.
@@ -189,22 +210,38 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return nil
 }
 
-// imageOf returns the image of a container, by its digest if it came from a registry. It is named as the spec names it, since that is
-// what the pod's secrets for pulling are good for.
+// imageOf returns the image of a container, by its digest if it came from the registry that the spec names. An image that was brought to
+// the node by other means has a digest under another name, or none; there is nothing to pull it from.
 func imageOf(own *corev1.Pod, of *corev1.Container) string {
 	status := statusOf(own, of.Name)
 	if status == nil {
 		return of.Image
 	}
-	_, digest, ok := strings.Cut(status.ImageID, "@")
-	if !ok {
-		return of.Image // it was brought to the node by other means
+	id := status.ImageID
+	if _, after, ok := strings.Cut(id, "://"); ok {
+		id = after
 	}
+	from, digest, ok := strings.Cut(id, "@")
 	name, _, _ := strings.Cut(of.Image, "@")
 	if tag := strings.LastIndexByte(name, ':'); tag > strings.LastIndexByte(name, '/') {
 		name = name[:tag]
 	}
+	if !ok || inFull(from) != inFull(name) {
+		return of.Image
+	}
 	return name + "@" + digest
+}
+
+// inFull adds to the name of an image what may be left out: web is docker.io/library/web.
+func inFull(name string) string {
+	registry, _, ok := strings.Cut(name, "/")
+	switch {
+	case !ok:
+		return "docker.io/library/" + name
+	case !strings.ContainsAny(registry, ".:") && registry != "localhost":
+		return "docker.io/" + name
+	}
+	return name
 }
 
 // facing returns the address of this host that faces the API server.

@@ -55,8 +55,8 @@ func (s *set) inPod(t *testing.T, name string, env map[string]string, args ...st
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}},
 		Spec: corev1.PodSpec{
-			RestartPolicy: corev1.RestartPolicyOnFailure,
-			Volumes:       []corev1.Volume{{Name: "lives", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+			RestartPolicy: corev1.RestartPolicyOnFailure, Hostname: "not-the-name-of-the-pod",
+			Volumes: []corev1.Volume{{Name: "lives", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 			Containers: []corev1.Container{{
 				Name: "app", Image: s.image, Args: args, Ports: []corev1.ContainerPort{{ContainerPort: 8080}},
 				VolumeMounts: []corev1.VolumeMount{{Name: "lives", MountPath: "/lives"}},

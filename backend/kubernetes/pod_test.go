@@ -129,10 +129,12 @@ func TestF15_AProgramInNoPodHasPodsWithNothingButItsSettings(t *testing.T) {
 
 func TestT14_TheImageIsNamedByItsDigest(t *testing.T) {
 	for _, c := range []struct{ spec, id, want string }{
-		{"registry.example:5000/web:v3", "docker-pullable://mirror.example/web@sha256:22", "registry.example:5000/web@sha256:22"},
+		{"registry.example:5000/web:v3", "docker-pullable://registry.example:5000/web@sha256:22", "registry.example:5000/web@sha256:22"},
 		{"registry.example:5000/web", "registry.example:5000/web@sha256:22", "registry.example:5000/web@sha256:22"},
 		{"web@sha256:11", "docker.io/library/web@sha256:22", "web@sha256:22"},
 		{"web:v3@sha256:11", "docker.io/library/web@sha256:22", "web@sha256:22"},
+		{"shop/web:v3", "docker.io/shop/web@sha256:22", "shop/web@sha256:22"},
+		{"web:v3", "docker.io/library/import-2026-01-31@sha256:22", "web:v3"},
 		{"local/web:v3", "sha256:33", "local/web:v3"},
 		{"local/web:v3", "", "local/web:v3"},
 	} {
