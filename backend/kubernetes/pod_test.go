@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"net"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -185,5 +186,19 @@ func TestB12_TheBackendDoesNotPrintItsSettings(t *testing.T) {
 	b := New(Options{Namespace: "shop", Image: "secret"})
 	if text := fmt.Sprintf("%v %+v %#v", b, b, b); strings.Contains(text, "secret") {
 		t.Error(text)
+	}
+}
+
+func TestT11_TheRightsInTheManualAreThoseThatAreTested(t *testing.T) {
+	role, err := os.ReadFile("role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(manual), string(role)) {
+		t.Error("role.yaml is not in docs/kubernetes.md as it is")
 	}
 }
