@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -54,6 +55,11 @@ func isPassing(err error) bool {
 	default:
 		return errors.As(err, &transport)
 	}
+}
+
+// mayHaveArrived says whether a request that has failed may have been carried out all the same.
+func mayHaveArrived(err error) bool {
+	return isPassing(err) && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && !utilnet.IsConnectionRefused(err)
 }
 
 // remove deletes a pod, which is asked with SIGTERM and killed after a grace period in seconds. One that is gone is fine.

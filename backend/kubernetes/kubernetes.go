@@ -151,7 +151,7 @@ func (h *home) create(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
 		return err
 	})
 	if err != nil {
-		if unanswered && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown || ctx.Err() != nil {
+		if mayHaveArrived(err) || ctx.Err() != nil {
 			h.forget(ctx, pod.Name)
 		}
 		return nil, fmt.Errorf("create a pod of image %s in namespace %s: %w", pod.Spec.Containers[0].Image, h.namespace, withAdvice(err))

@@ -35,8 +35,9 @@ func TestF15_KubernetesPassesTheSuite(t *testing.T) {
 func TestF15_ARunnerIsAPodWithTheLimitsThatWereSet(t *testing.T) {
 	s := cluster(t)
 	o := s.options(t)
+	o.Listen = ":17017" // one port for all
 	o.CPUs, o.Memory, o.Labels = 0.25, 256<<20, map[string]string{"team": "video"}
-	p := open(t, o, flame.Config{})
+	p := open(t, o, flame.Config{Min: 2})
 	host, err := flame.Call(t.Context(), p, func(context.Context) (string, error) { return os.Hostname() })
 	if err != nil {
 		t.Fatal(err)
