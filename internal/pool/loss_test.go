@@ -282,3 +282,36 @@ func TestCloseTwiceAndTogether(t *testing.T) {
 		p.Shutdown(t.Context())
 	})
 }
+
+// faraway is a cloud whose machines' connections come from elsewhere.
+type faraway struct{ *cloud }
+
+// far is one of its machines.
+type far struct{ backend.Instance }
+
+func (f faraway) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
+	i, err := f.cloud.Boot(ctx, spec)
+	return far{i}, err
+}
+
+func TestN14_AnEngineMayTakeAMomentToSayHowARunnerDied(t *testing.T) {
+	c := &cloud{lingers: true}
+	bubble(t, c, func(config *Config) {
+		join := config.Join
+		config.Backend = faraway{c}
+		config.Join = func(ctx context.Context, id string, inst backend.Instance) (*session.Session, error) {
+			return join(ctx, id, inst.(far).Instance)
+		}
+	}, func(t *testing.T, p *Pool) {
+		cs := new(calls).make(t.Context(), p, 0, "for 1h")
+		time.Sleep(time.Second)
+		m := c.machines[0]
+		m.runner.Close()
+		time.Sleep(2 * time.Second)
+		m.die(&backend.ExitError{Code: -1, OOM: true})
+		cs.wait()
+		if how := new(backend.ExitError); !errors.As(cs.all[0].Err, &how) || !how.OOM {
+			t.Errorf("got %s", causes(cs.all[0].Err))
+		}
+	})
+}
