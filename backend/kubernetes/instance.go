@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -187,7 +186,7 @@ func (i *instance) Stop(ctx context.Context) error {
 	i.stopped = true
 	i.mu.Unlock()
 	if ctx.Err() == nil {
-		if err := i.end(ctx, patienceOf(ctx)); err == nil || !errors.Is(err, ctx.Err()) {
+		if err := i.end(ctx, patienceOf(ctx)); err == nil || ctx.Err() == nil {
 			return err
 		}
 	}

@@ -86,6 +86,9 @@ func reasonOf(pod *corev1.Pod) string {
 
 // obstacle says why a pod cannot come up, if it cannot; patience is how long that may last before it counts, room for want of room.
 func obstacle(pod *corev1.Pod, room time.Duration) (patience time.Duration, why error) {
+	if isStarted(pod) {
+		return 0, nil // others may have trouble, which is theirs
+	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
 			return room, errors.New(joined("no node has room for it: "+c.Reason, c.Message))

@@ -94,6 +94,9 @@ func TestF15_WhatKeepsAPodFromComingUp(t *testing.T) {
 		{"image missing", podIn(waiting("ImagePullBackOff", "Back-off"), nil), "ImagePullBackOff for image web: Back-off", 0},
 		{"no room", podIn(corev1.ContainerState{}, unscheduled("Unschedulable")), "Unschedulable: 0/3 nodes are available", time.Minute},
 		{"held back", podIn(corev1.ContainerState{}, unscheduled("SchedulingGated")), "", 0},
+		{"another container has trouble later", podIn(corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, func(p *corev1.Pod) {
+			p.Status.ContainerStatuses[0].State = waiting("CrashLoopBackOff", "no")
+		}), "", 0},
 		{"an init container fails", podIn(waiting("PodInitializing", ""), func(p *corev1.Pod) {
 			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "first", Image: "init", State: waiting("ErrImagePull", "no")}}
 		}), "ErrImagePull for image init: no", 0},
