@@ -37,8 +37,9 @@
 //   - A [context.Context] ends on the runner when it ends here, with its cause, and keeps its deadline; its values stay here.
 //     The very ctx given to [Call] is, where the function has captured it, the context that the function is given.
 //   - What is logged with a captured [*log/slog.Logger] or [*log.Logger] is logged here, with the attributes, groups and place
-//     that it would have here. Call returns when that is done. When more is logged than the logger takes, records are
-//     dropped and counted.
+//     that it would have here. Records of a [*log/slog.Logger] are marked besides, behind their own attributes, with pool, runner and
+//     call; without call where the items of a [Map] share it. Lines of a [*log.Logger] are not, as their form is the program's. Call returns
+//     when all is logged. When more is logged than the logger takes, records are dropped and counted.
 //   - An [io.Reader], [io.Writer], [io.Seeker], [io.ReaderAt], [io.WriterAt], [io.Closer], or an interface with any of their
 //     methods and no others, such as [mime/multipart.File], is used here while the function uses what stands in there.
 //   - A chan<- T or <-chan T is a channel of the same capacity there; see below. A chan T is refused: it goes one way.

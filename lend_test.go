@@ -118,23 +118,25 @@ func speak(l *slog.Logger) {
 
 func TestN17_CapturedLoggerLogsOnTheParentAsItWouldHere(t *testing.T) {
 	p, _ := open(t, flame.Config{})
-	for name, handler := range map[string]func(io.Writer) slog.Handler{
-		"text": func(w io.Writer) slog.Handler {
-			return slog.NewTextHandler(w, &slog.HandlerOptions{AddSource: true, ReplaceAttr: untimed})
-		},
-		"json": func(w io.Writer) slog.Handler {
-			return slog.NewJSONHandler(w, &slog.HandlerOptions{AddSource: true, ReplaceAttr: untimed})
-		},
+	options := &slog.HandlerOptions{AddSource: true, ReplaceAttr: untimed}
+	for i, form := range []struct {
+		handler   func(io.Writer) slog.Handler
+		mark, end string // what its lines have besides, and end with
+	}{
+		{func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, options) }, ` pool=test runner=%s call=%d`, "\n"},
+		{func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, options) }, `,"pool":"test","runner":"%s","call":%d`, "}\n"},
 	} {
 		here, there := new(paper), new(paper)
-		speak(slog.New(handler(here)).With("first", 1))
-		l := slog.New(handler(there)).With("first", 1)
-		err := flame.Run(t.Context(), p, func(context.Context) error {
+		speak(slog.New(form.handler(here)).With("first", 1))
+		l := slog.New(form.handler(there)).With("first", 1)
+		runner, err := flame.Call(t.Context(), p, func(context.Context) (string, error) {
 			speak(l)
-			return nil
+			info, _ := flame.Parent()
+			return info.Runner, nil
 		})
-		if err != nil || there.read() != here.read() || strings.Count(here.read(), "\n") != 2 {
-			t.Errorf("%s: %v\nhere  %sthere %s", name, err, here.read(), there.read())
+		want := strings.ReplaceAll(here.read(), form.end, fmt.Sprintf(form.mark, runner, i+1)+form.end)
+		if err != nil || there.read() != want || strings.Count(want, "\n") != 2 {
+			t.Errorf("%v\nwant %sgot  %s", err, want, there.read())
 		}
 	}
 }

@@ -200,7 +200,7 @@ func ofInput(err error) error {
 func (m *mapping) compose(i *mappedItem, msg codec.Message) {
 	c := &m.call.call
 	i.call = pool.Call{
-		Key: c.Key, Priority: c.Priority, Retry: c.Retry, Timeout: c.Timeout, Lent: &i.desk, Size: msg.Size(),
+		Key: c.Key, Priority: c.Priority, Retry: c.Retry, Timeout: c.Timeout, Lent: &i.sending, Size: msg.Size(),
 		Encode: func() ([][]byte, error) { return msg, nil },
 		Sent:   m.sent,
 		Ended:  func(*pool.Call) { m.over(i) },

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetinglambda/flame/internal/codec"
 	"github.com/fleetinglambda/flame/internal/lend"
+	"github.com/fleetinglambda/flame/internal/pool"
 	"github.com/fleetinglambda/flame/internal/session"
 )
 
@@ -57,7 +58,7 @@ func (l lender) Fail(err error) { l.mapping.stop(&TimeoutError{cause: err}, err)
 var errOver = errors.New("its Map is over")
 
 // bring sends the function to a runner that does not have it. If that fails, so will the item that comes after it.
-func (m *mapping) bring(s *session.Session) error {
+func (m *mapping) bring(c *pool.Call, s *session.Session) error {
 	m.living.Lock()
 	r := m.by[s]
 	first := r == nil && !m.left
@@ -70,19 +71,20 @@ func (m *mapping) bring(s *session.Session) error {
 		return errOver
 	}
 	if first {
-		m.settle(s, r)
+		m.settle(s, r, c.Runner)
 	}
 	<-r.sent
 	return nil
 }
 
-// settle sends the function.
-func (m *mapping) settle(s *session.Session, r *residence) {
+// settle sends the function to a runner. What is logged with its loggers is no one call's: the items share them.
+func (m *mapping) settle(s *session.Session, r *residence, runner string) {
 	defer close(r.sent)
 	r.call.Resident, r.call.Key, r.call.Attempt = true, m.number, 1
 	r.call.Ended = func(session.Result) { m.moveOut(s, r) }
 	if r.desk.Lent() {
 		r.call.Noted = r.desk.Noted
+		r.desk.Send(lend.Mark{Pool: m.call.pool.config.Name, Runner: runner})
 	}
 	var left time.Duration
 	if d, ok := m.ctx.Deadline(); ok {

@@ -134,7 +134,9 @@ func (c *sending) Noted(note []byte) {
 }
 
 // Send is called before the call is sent to a runner, each time.
-func (c *sending) Send() { c.desk.Send() }
+func (c *sending) Send() {
+	c.desk.Send(lend.Mark{Pool: c.pool.config.Name, Runner: c.call.Runner, Call: c.call.Number()})
+}
 
 // Bind is called when the call was sent to a runner.
 func (c *sending) Bind(send func(note []byte)) {

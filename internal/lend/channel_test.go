@@ -302,12 +302,12 @@ func TestN02_ACallThatRunsAgainBeginsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Send()
+	d.Send(Mark{})
 	d.Bind(func([]byte) {})
 	d.Noted(pieceOf(t, 1)) // nobody has received it when the runner is lost
 	d.Noted(note(0, element, 0, 1, 2))
 	for run := range 3 {
-		d.Send()
+		d.Send(Mark{})
 		w := &wire{ctx: t.Context(), desk: d}
 		b := &Borrower{Link: w, Leftovers: new(Leftovers)}
 		got, err := b.Borrow(ref, reflect.TypeFor[chan<- int]())

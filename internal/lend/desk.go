@@ -34,7 +34,8 @@ type Desk struct {
 	telling bool              // somebody sends them
 	ends    []outgoing        // those about contexts that have ended
 	over    bool
-	runs    int // how often the call was sent
+	runs    int  // how often the call was sent
+	mark    Mark // of the last time
 	streams []*stream
 	log     deliveries
 }
@@ -128,9 +129,11 @@ func (d *Desk) Lent() bool {
 	return len(d.things) > 0
 }
 
-// Send is called before the call is sent to a runner, each time: what one before has noted counts no more.
-func (d *Desk) Send() {
+// Send is called before the call is sent to a runner, each time: what one before has noted counts no more. m marks what is
+// logged there.
+func (d *Desk) Send(m Mark) {
 	d.mu.Lock()
+	d.mark = m
 	d.runs++
 	run, things := d.runs, slices.Clone(d.things)
 	if run > 1 {

@@ -60,6 +60,7 @@ func (d *Desk) lendLogger(t *lent) {
 			return
 		}
 		payload = bytes.Clone(payload)
+		mark := d.marked()
 		d.deliver(len(payload), func() {
 			var r record
 			if codec.Decode(payload, &r, codec.Untrusted) != nil || !h.Enabled(ctx, slog.Level(r.Level)) {
@@ -68,9 +69,35 @@ func (d *Desk) lendLogger(t *lent) {
 			if r.Dropped > 0 {
 				d.Owner.Dropped(r.Dropped)
 			}
-			_ = h.Handle(ctx, r.slog()) // a logger ignores it, too
+			out := r.slog()
+			mark.on(&out)
+			_ = h.Handle(ctx, out) // a logger ignores it, too
 		})
 	}
+}
+
+// Mark says where a function logs.
+type Mark struct {
+	Pool, Runner string // "" for both: nothing is marked
+	Call         uint64 // its number; 0 if the function is not one call's
+}
+
+// on adds the mark to a record, behind its own attributes.
+func (m Mark) on(r *slog.Record) {
+	if m.Pool == "" && m.Runner == "" {
+		return
+	}
+	r.AddAttrs(slog.String("pool", m.Pool), slog.String("runner", m.Runner))
+	if m.Call > 0 {
+		r.AddAttrs(slog.Uint64("call", m.Call))
+	}
+}
+
+// marked is what marks that which is logged now.
+func (d *Desk) marked() Mark {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mark
 }
 
 // slog makes the record of the parent's side.

@@ -15,7 +15,7 @@ func TestN08_WhatIsSentAheadOfACallKeepsNoRunnerUp(t *testing.T) {
 		over := make(chan session.Result, 2)
 		for range 2 {
 			item := message("echo")
-			item.Ahead = func(s *session.Session) error {
+			item.Ahead = func(_ *Call, s *session.Session) error {
 				sessions = append(sessions, s)
 				return s.Send(&session.Call{Resident: true, Ended: func(r session.Result) { over <- r }}, [][]byte{[]byte("forever")}, 0)
 			}
@@ -41,7 +41,7 @@ func TestN08_ACallThatNothingCanBeSentAheadOfDoesNotRun(t *testing.T) {
 	bubble(t, c, nil, func(t *testing.T, p *Pool) {
 		no := errors.New("no")
 		item := message("echo me")
-		item.Ahead = func(*session.Session) error { return no }
+		item.Ahead = func(*Call, *session.Session) error { return no }
 		if err := p.Do(t.Context(), item); !errors.Is(err, no) {
 			t.Errorf("got %v", err)
 		}

@@ -18,9 +18,9 @@ type Call struct {
 	// Encode returns the message. Do calls it on its caller's goroutine when the call has got a slot; with
 	// Start it runs on any goroutine and must be cheap. It is called again for every attempt.
 	Encode func() ([][]byte, error)
-	// Ahead, if not nil, is called with the session that the call is about to be sent on, each time, by who sends it: what
-	// it sends there arrives first. An error is the call's.
-	Ahead func(*session.Session) error
+	// Ahead, if not nil, is called with the session that the call is about to be sent on, to Runner, each time, by who sends
+	// it: what it sends there arrives first. An error is the call's.
+	Ahead func(*Call, *session.Session) error
 	// Timeout bounds waiting and running together; 0 does not.
 	Timeout time.Duration
 	// Detached has the function go on when the context ends. Start does not look at its context then; Do returns, and

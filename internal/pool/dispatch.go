@@ -267,7 +267,7 @@ func (p *Pool) encode(c *Call) (parts [][]byte, err error) {
 		}
 	}()
 	if parts, err = c.Encode(); err == nil && c.Ahead != nil {
-		err = c.Ahead(c.on.session)
+		err = c.Ahead(c, c.on.session)
 	}
 	encoded = err == nil
 	return parts, err
