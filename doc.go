@@ -61,7 +61,8 @@
 // element is between them. The function's close closes this channel behind what it has sent; the call's end closes nothing, and
 // comes after all that was sent has been taken, so the caller may close the channel then. Sending where it is closed
 // ends the call with an error. From a <-chan at most capacity and one elements are taken ahead, and lost with the call's end: give each
-// call its own. An element has at most [Config].MessageLimit bytes. When the call is over or cancelled, what is sent
+// call its own. An element has at most [Config].MessageLimit bytes, and about 1 MiB of them, or one that is larger,
+// is between the two channels at a time, either way. When the call is over or cancelled, what is sent
 // there is dropped, and a <-chan is closed there. With [Retry] elements may be sent again, and a <-chan is refused.
 //
 // # What is left there

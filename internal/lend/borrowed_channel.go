@@ -31,7 +31,7 @@ type proxy struct {
 	passed  uint64     // elements that were; or that the function's channel has got
 	had     uint64     // elements that the parent's channel has taken
 	sizes   []int      // of those that were sent and that it has not
-	bytes   int        // in all
+	bytes   int        // in all; or of elements that the function's channel has got and the parent was not told of
 	asked   uint64     // how often somebody waited in settle
 	flushed uint64     // up to which of these all was sent that the function had sent by then
 	shut    bool       // the function has closed its channel, or an element could not be sent
@@ -245,12 +245,12 @@ func (p *proxy) settle(context.Context) error {
 	return p.err
 }
 
-// askLocked asks for as many elements as there is room for, and one more, when that is worth a note.
+// askLocked asks for as many elements as there is room for, and one more, and tells what has come, when that is worth a note.
 func (p *proxy) askLocked() {
 	granted := p.passed + 1 + uint64(p.ch.Cap()-p.ch.Len())
-	if p.granted == p.passed || granted-p.granted > uint64(p.ch.Cap())/4 {
-		p.granted = granted
-		p.link.Note(binary.AppendUvarint(appendNote(nil, p.number, took), granted))
+	if p.granted == p.passed || granted-p.granted > uint64(p.ch.Cap())/4 || p.bytes > little {
+		p.granted, p.bytes = granted, 0
+		p.link.Note(binary.AppendUvarint(binary.AppendUvarint(appendNote(nil, p.number, took), granted), p.passed))
 	}
 }
 
@@ -293,7 +293,7 @@ func (p *proxy) feed() {
 			return
 		}
 		p.mu.Lock()
-		p.passed++
+		p.passed, p.bytes = p.passed+1, p.bytes+len(data)
 		p.askLocked()
 		p.mu.Unlock()
 	}

@@ -13,6 +13,9 @@ import (
 // passing is how many bytes of a channel's elements may be on the way, if there is more than one of them.
 const passing = 1 << 20
 
+// little is so much of that that an element of any size may follow it.
+const little = passing / 4
+
 // pieces tells the notes of an element, whatever its size.
 func pieces(number uint64, msg codec.Message, tell func(note []byte)) {
 	const most = maxNote - noteHead
@@ -65,12 +68,14 @@ type lentChannel struct {
 	failed  bool       // what was said of the channel, or done with it, ends the call
 	run     int        // how often the call was sent to a runner: what is left of an earlier run counts no more
 	granted uint64     // elements that may come, or be sent, in all
-	came    uint64     // of the function's
-	had     uint64     // of these, what the channel has taken; or elements that were sent to the function
+	came    uint64     // of the function's; or elements that its channel has got
+	had     uint64     // of these, what the channel has taken; or elements that were taken out of it for the function
 	joining joiner
 	queue   [][]byte
-	bytes   int  // in queue and joining
-	last    bool // the function has closed its channel
+	sizes   []int         // of elements that were sent to the function and that its channel has not got
+	parked  codec.Message // an element that waits until there are fewer; nil: none
+	bytes   int           // in queue and joining; or in all of sizes
+	last    bool          // the function has closed its channel
 }
 
 func (d *Desk) lendChannel(t *lent, number uint64) *lentChannel {
@@ -106,7 +111,7 @@ func (c *lentChannel) renew(run int, granted uint64) {
 		return
 	}
 	c.run, c.granted, c.came, c.had = run, granted, 0, 0
-	c.joining, c.queue, c.bytes, c.last = joiner{}, nil, 0, false
+	c.joining, c.queue, c.sizes, c.bytes, c.last = joiner{}, nil, nil, 0, false
 }
 
 func (c *lentChannel) forget() {
@@ -255,16 +260,21 @@ func (c *lentChannel) acknowledge(run, n int) {
 	}
 }
 
-// heedWanted learns how many elements the function can take in all.
+// heedWanted learns how many elements the function can take in all, and how many of them its channel has got.
 func (c *lentChannel) heedWanted(o op, payload []byte) {
-	wanted, n := binary.Uvarint(payload)
+	in := cutter{b: payload, ok: true}
+	wanted, came := in.uint(), in.uint()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if o != took || n <= 0 || wanted < c.granted || wanted-c.had > uint64(c.ch.Cap())+1 {
+	if o != took || !in.ok || wanted < c.granted || wanted-c.had > uint64(c.ch.Cap())+1 || came < c.came || came-c.came > uint64(len(c.sizes)) {
 		c.failLocked(fmt.Errorf("%w: %d about a %v", errNote, o, c.ch.Type()))
 		return
 	}
-	if c.granted = wanted; !c.last && c.had < c.granted {
+	for ; c.came < came; c.came++ {
+		c.bytes -= c.sizes[0]
+		c.sizes = c.sizes[1:]
+	}
+	if c.granted = wanted; c.parked != nil || !c.last && c.had < c.granted {
 		c.goLocked(c.fetch)
 	}
 }
@@ -273,34 +283,62 @@ func (c *lentChannel) heedWanted(o op, payload []byte) {
 func (c *lentChannel) fetch() {
 	for {
 		c.mu.Lock()
-		if c.had == c.granted || c.ended || c.last {
+		msg := c.sendsLocked()
+		if msg == nil && (c.parked != nil || c.had == c.granted || c.ended || c.last) {
 			c.busy = false
 			c.mu.Unlock()
 			return
 		}
-		c.had++
 		c.mu.Unlock()
-		chosen, v, open := reflect.Select([]reflect.SelectCase{
-			{Dir: reflect.SelectRecv, Chan: c.ch},
-			{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.over)},
-		})
-		switch {
-		case chosen == 1:
-			return
-		case !open:
-			c.mu.Lock()
-			c.last = true
-			c.mu.Unlock()
-			c.desk.tell(note(c.number, closing))
+		if msg != nil {
+			pieces(c.number, msg, c.desk.tell)
+			continue
+		}
+		if !c.receive() {
 			return
 		}
-		in := reflect.New(v.Type())
-		in.Elem().Set(v)
-		msg, err := codec.Encode(in.Interface(), codec.Options{Limit: c.desk.Limit})
-		if err != nil {
-			c.fail(fmt.Errorf("an element of a %v: %w", c.ch.Type(), err))
-			return
-		}
-		pieces(c.number, msg, c.desk.tell)
 	}
+}
+
+// sendsLocked returns the element that waits if it may be sent now.
+func (c *lentChannel) sendsLocked() codec.Message {
+	msg := c.parked
+	size := int(msg.Size())
+	if msg == nil || c.bytes > little && c.bytes+size > passing {
+		return nil
+	}
+	c.parked, c.sizes, c.bytes = nil, append(c.sizes, size), c.bytes+size
+	return msg
+}
+
+// receive takes one element out of the channel. False means that there will be no other.
+func (c *lentChannel) receive() (more bool) {
+	c.mu.Lock()
+	c.had++
+	c.mu.Unlock()
+	chosen, v, open := reflect.Select([]reflect.SelectCase{
+		{Dir: reflect.SelectRecv, Chan: c.ch},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c.over)},
+	})
+	switch {
+	case chosen == 1:
+		return false
+	case !open:
+		c.mu.Lock()
+		c.last = true
+		c.mu.Unlock()
+		c.desk.tell(note(c.number, closing))
+		return false
+	}
+	in := reflect.New(v.Type())
+	in.Elem().Set(v)
+	msg, err := codec.Encode(in.Interface(), codec.Options{Limit: c.desk.Limit})
+	if err != nil {
+		c.fail(fmt.Errorf("an element of a %v: %w", c.ch.Type(), err))
+		return false
+	}
+	c.mu.Lock()
+	c.parked = msg
+	c.mu.Unlock()
+	return true
 }

@@ -229,8 +229,10 @@ func TestN02_ARunnerThatSendsOrAsksForTooMuchEndsTheCall(t *testing.T) {
 		"bytes that are no element":       {note(0, element, 1, 0xff, 0xff, 0xff)},
 		"an element of no channel's":      {note(0, element)},
 		"elements behind the last":        {note(0, closing), one},
-		"to be sent too much":             {note(1, took, 3)},
-		"to be sent less than before":     {note(1, took, 2), note(1, took, 1)},
+		"to be sent too much":             {note(1, took, 3, 0)},
+		"to be sent less than before":     {note(1, took, 2, 0), note(1, took, 1, 0)},
+		"that it has got what was not":    {note(1, took, 2, 1)},
+		"half of what it has to":          {note(1, took, 2)},
 		"something else":                  {note(1, element, 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -423,7 +425,7 @@ func channelSeeds(f *testing.F) {
 	}
 	var whole []byte
 	pieces(0, msg, func(n []byte) { whole = slices.Clone(n) })
-	for i, n := range [][]byte{whole, note(0, element), note(0, element, 0, 1, 2), note(0, element, 1), note(0, closing), note(1, took, 3), note(1, took, 0xff, 0xff, 0x7f), note(0, took, 2, 1)} {
+	for i, n := range [][]byte{whole, note(0, element), note(0, element, 0, 1, 2), note(0, element, 1), note(0, closing), note(1, took, 3, 0), note(1, took, 3, 1), note(1, took, 0xff, 0xff, 0x7f), note(0, took, 2, 1)} {
 		f.Add(n, note(0, closing), i)
 		f.Add(n, n, 7)
 	}

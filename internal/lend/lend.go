@@ -42,7 +42,7 @@ const (
 	answered            // parent → runner: id, a number, bytes with their number, the error if there is one
 	element             // both: whether it is the last piece, a byte, and a piece of an element of a channel
 	closing             // both: a channel is closed behind its elements
-	took                // runner → parent: how many elements may be on the way in all; parent → runner: that, and how many it has had
+	took                // both: how many elements may be on the way in all, and how many the channel has had
 )
 
 // noteHead is at least what a note has besides bytes of a stream and an error.
