@@ -194,7 +194,7 @@ func TestN02_OneChannelIsOneChannel(t *testing.T) {
 func TestN02_AReceivedChannelCannotBeRetried(t *testing.T) {
 	d, _, _ := passed(t)
 	d.Again = true
-	if _, err := d.Lend(make(<-chan int), reflect.TypeFor[<-chan int]()); !errors.Is(err, errOnce) {
+	if _, err := d.Lend(make(<-chan int), reflect.TypeFor[<-chan int]()); !errors.Is(err, errTaken) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := d.Lend(make(chan<- int), reflect.TypeFor[chan<- int]()); err != nil {

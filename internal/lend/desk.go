@@ -103,7 +103,7 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 		d.lendSender(&t, number)
 	case aReceiver:
 		if d.Again {
-			return nil, errOnce
+			return nil, errTaken
 		}
 		d.lendReceiver(&t, number)
 	default:
@@ -116,6 +116,8 @@ func (d *Desk) Lend(v any, as reflect.Type) ([]byte, error) {
 }
 
 var errOnce = errors.New("a reader or writer can be used once, and with Retry the function may run again: open it inside the function, or leave Retry out")
+
+var errTaken = errors.New("what a <-chan gives it gives once, and with Retry the function may run again: capture the elements as a slice, or leave Retry out")
 
 // same says whether two values are one thing.
 func same(a, b any) bool {
