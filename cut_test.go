@@ -118,7 +118,7 @@ func TestF13_AConnectionThatIsCutAnywhereIsOneOutcomeAndNoEndOfFile(t *testing.T
 					t.Fatal(err)
 				}
 				all, lost := s.passed(way), 0
-				const cuts = 20
+				const cuts = 10
 				for i := range cuts {
 					pid(t, p) // a new runner
 					at := all * i / cuts
