@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"flametest":           {".", "backend", "backend/inproc", "internal/codec", "internal/lend"},
 	"internal/codec":      {"internal/image"},
 	"internal/dialback":   {},
+	"internal/faults":     {},
 	"internal/house":      {},
 	"internal/lend":       {"internal/codec", "internal/image"},
 	"internal/image":      {},

@@ -17,7 +17,7 @@ var bugs = []seeded.Bug{
 	{"elements overtake each other", "../lend/channel.go", "append(c.queue, whole), c.bytes+len(whole)", "append([][]byte{whole}, c.queue...), c.bytes+len(whole)"},
 	{"a close overtakes elements", "../lend/channel.go", "if len(c.queue) == 0 || c.ended {", "if len(c.queue) == 0 || c.ended || c.last {"},
 	{"a close is lost on the way back", "../lend/channel.go", "if shut && c.close() {", "if shut && false {"},
-	{"a close is lost on the way there", "../lend/channel.go", "\t\t\tc.desk.tell(note(c.number, closing))\n", ""},
+	{"a close is lost on the way there", "../lend/channel.go", "c.desk.tell(note(c.number, closing))", "_ = closing"},
 	{"what a function may send is not told", "../lend/channel.go", "\tif tell {\n\t\tc.desk.tellRun", "\tif tell && had > 9 {\n\t\tc.desk.tellRun"},
 	{"the answer overtakes what was written", "../runner/answer.go", "if unsettled := borrower.Settle(ctx); err == nil {", "if unsettled := error(nil); err == nil {"},
 	{"a goroutine that ends has returned", "../runner/answer.go", "{{byte(Exited)}}", "{{byte(Returned)}}"},
