@@ -23,7 +23,7 @@ type Server struct {
 
 	limits Limits
 	handle func(*Incoming)
-	lease  *time.Timer // ends a session whose parent has been silent for too long
+	lease  *time.Timer // ends a session whose parent has been silent for too long; nil: the connection sees to that
 	watch  watch       // of functions that run on the reading goroutine
 	nonce  uint64      // tells the calls of this session from those of others in the process
 
@@ -71,8 +71,10 @@ func newServer(c *carrier, l Limits) *Server {
 // still run when Serve returns: their contexts are cancelled then.
 func (v *Server) Serve(handle func(*Incoming)) error {
 	v.handle = handle
-	v.lease = time.AfterFunc(v.limits.Silence, v.checkLease)
-	defer v.lease.Stop()
+	if _, watched := v.conn.(returning); !watched {
+		v.lease = time.AfterFunc(v.limits.Silence, v.checkLease)
+		defer v.lease.Stop()
+	}
 	defer v.deadlines.Stop()
 	v.wg.Go(v.out.run)
 	v.wg.Go(v.watchInline)
@@ -138,13 +140,15 @@ func (v *Server) armLocked(d time.Time) {
 	}
 }
 
-// checkLease ends a session whose parent has sent nothing since the last time.
+// checkLease ends a session whose parent has sent nothing since the last time. The first time after a sign of life it has
+// at least sent that, so the next is half as far away: a parent that has stopped is found after one and a half times its
+// silence.
 func (v *Server) checkLease() {
 	if !v.heard.Swap(false) {
 		v.end(fmt.Errorf("%w from the parent for %v", ErrSilent, v.limits.Silence))
 		return
 	}
-	v.lease.Reset(v.limits.Silence)
+	v.lease.Reset(v.limits.Silence / 2)
 }
 
 // read reads frames until the session is over or another goroutine has taken over.
@@ -199,7 +203,9 @@ func (v *Server) dispatch(f wire.Frame, held *int) error {
 	case wire.Note:
 		return v.note(f)
 	case wire.Ping:
-		v.lease.Reset(v.limits.Silence)
+		if v.lease != nil {
+			v.lease.Reset(v.limits.Silence)
+		}
 		v.out.addFrame(wire.Pong, 0, nil)
 		return nil
 	case wire.Drain:

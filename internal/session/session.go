@@ -56,8 +56,8 @@ type Limits struct {
 }
 
 // DefaultLimits are those of a connection on one machine, where the death of a process closes the
-// connection and only a stopped one is silent.
-var DefaultLimits = Limits{Message: 1 << 30, Beat: 5 * time.Second, Silence: 15 * time.Second}
+// connection and only a stopped one is silent. That is found at most 15 s after its last sign of life.
+var DefaultLimits = Limits{Message: 1 << 30, Beat: 5 * time.Second, Silence: 10 * time.Second}
 
 func newSession(c *carrier, runner Hello, l Limits) *Session {
 	_, canStop := c.conn.(interruptible)
@@ -72,7 +72,9 @@ func newSession(c *carrier, runner Hello, l Limits) *Session {
 	s.resume <- struct{}{}
 	s.wg.Go(s.out.run)
 	s.wg.Go(s.readBackground)
-	s.wg.Go(s.beat)
+	if _, watched := c.conn.(returning); !watched {
+		s.wg.Go(s.beat)
+	}
 	return s
 }
 
