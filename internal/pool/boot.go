@@ -195,6 +195,9 @@ func (p *Pool) awaitEnd(l *live) (killed *StuckError) {
 			leaves()
 			leaving = nil
 			continue
+		case <-l.session.Turned():
+			p.event(nil, func(now time.Duration) { p.state.turn(l.runner, l.session.Away(), now) })
+			continue
 		case culprit := <-l.killed:
 			killed = p.accuse(l, culprit)
 		case <-l.leave:
@@ -277,6 +280,7 @@ func (p *Pool) cause(l *live) error {
 	}
 	select {
 	case <-l.inst.Done():
+		l.session.Final()
 		p.hearOut(l)
 		if exit := l.inst.Err(); exit != nil {
 			return exit

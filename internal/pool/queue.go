@@ -145,6 +145,7 @@ func (g *ring) remove(r *runner) {
 type rings struct {
 	byLoad []ring   // those with a free slot
 	full   ring     // those without
+	away   ring     // those that cannot be reached, and so have none either
 	some   []uint64 // a bit for each ring with a free slot that has a runner
 	slots  int      // free ones, of all runners
 }
@@ -154,6 +155,10 @@ func newRings(slots int) rings {
 }
 
 func (g *rings) add(r *runner) {
+	if r.away {
+		g.away.push(r)
+		return
+	}
 	if r.load >= len(g.byLoad) {
 		g.full.push(r)
 		return
@@ -164,6 +169,10 @@ func (g *rings) add(r *runner) {
 }
 
 func (g *rings) remove(r *runner) {
+	if r.away {
+		g.away.remove(r)
+		return
+	}
 	if r.load >= len(g.byLoad) {
 		g.full.remove(r)
 		return

@@ -65,6 +65,21 @@ func (s *state) died(r *runner, now time.Duration) {
 	s.settle(now)
 }
 
+// turn notes that a runner cannot be reached now, or that it can again. As long as it is away it is given no calls.
+func (s *state) turn(r *runner, away bool, now time.Duration) {
+	if r.away == away {
+		return
+	}
+	if r.stage == ready {
+		s.free.remove(r)
+	}
+	r.away = away
+	if r.stage == ready {
+		s.free.add(r)
+	}
+	s.settle(now)
+}
+
 // leaving notes that a runner takes no more calls by its own will. Those that it has may end.
 func (s *state) leaving(r *runner, now time.Duration) {
 	if r.stage == ready {
@@ -109,6 +124,9 @@ func (s *state) retireAll(now time.Duration) {
 	}
 	for r := s.free.leastLoaded(); r != nil; r = s.free.leastLoaded() {
 		s.drain(r, Closed, now)
+	}
+	for s.free.away.first != nil {
+		s.drain(s.free.away.first, Closed, now)
 	}
 }
 
@@ -179,7 +197,7 @@ func (s *state) retireSurplus(now time.Duration) {
 			r = s.free.leastLoaded()
 		}
 		if r == nil {
-			r = s.free.full.last
+			r = cmp.Or(s.free.away.last, s.free.full.last)
 		}
 		s.drain(r, Surplus, now)
 	}

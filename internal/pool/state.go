@@ -31,6 +31,7 @@ type runner struct {
 	used       bool          // has run a function
 	judged     bool          // to have been of no use
 	lost       bool          // has died
+	away       bool          // cannot be reached now, and may come back
 	told       bool          // to leave: nothing runs on it any more
 	asked      bool          // whether it is idle, and has not answered
 	disturbed  bool          // has had a call since it was asked
