@@ -48,6 +48,10 @@ type Config struct {
 	// IdleCheck, if not nil, is asked on a runner that is to leave because it is idle; false keeps it until it has been
 	// idle for as long once more. It crosses like the function of a call.
 	IdleCheck func() bool
+	// ResumeWindow is how long a runner that dials its parent may take to dial again when its connection has broken, or said
+	// nothing for 5 s: its calls go on meanwhile, and only then is it lost. Default 10 s. Negative: not at all. A runner
+	// that has inherited its connection, as those of backend/process have, is lost with it.
+	ResumeWindow time.Duration
 	// MaxRunnerAge is how long a runner lives. Then it takes no more calls and is replaced. Default 0: as long as it likes.
 	MaxRunnerAge time.Duration
 	// Headroom is how many slots are kept free for calls to come, by booting runners ahead, within Max. Default 0.
@@ -94,6 +98,7 @@ func (c Config) complete(onRunner bool) (Config, error) {
 	orDefault(&c.ShutdownTimeout, 30*time.Second)
 	orDefault(&c.IdleShutdownAfter, 30*time.Second)
 	orDefault(&c.KillGrace, 5*time.Second)
+	orDefault(&c.ResumeWindow, 10*time.Second)
 	orDefault(&c.MaxQueue, 10_000)
 	orDefault(&c.MaxQueueBytes, 256<<20)
 	orDefault(&c.MessageLimit, 1<<30)

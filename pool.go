@@ -63,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Pool, error) {
 		return nil, err
 	}
 	if _, dialled := cfg.Backend.(backend.Networked); dialled {
-		if p.guests, err = dialback.New(cfg.Name); err != nil {
+		if p.guests, err = dialback.New(cfg.Name, cfg.ResumeWindow); err != nil {
 			return nil, fmt.Errorf("flame: pool %q: %w", cfg.Name, err)
 		}
 	}

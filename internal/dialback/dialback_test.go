@@ -13,15 +13,20 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fleetinglambda/flame/internal/line"
 )
 
 // claims are what the runner of these tests says of itself.
 var claims = Claims{Runner: "r-1", Pool: "test", Build: "build"}
 
+// window is how long the runners of these tests may be away.
+const window = 2 * time.Second
+
 // expect returns a listener and the ticket for one runner.
 func expect(t *testing.T) (*Listener, *Ticket) {
 	t.Helper()
-	l, err := New("test")
+	l, err := New("test", window)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +41,7 @@ func expect(t *testing.T) (*Listener, *Ticket) {
 }
 
 // arrive has the runner of the ticket dial and the parent wait for it, and returns both ends.
-func arrive(t *testing.T, l *Listener, ticket *Ticket) (parent, runner net.Conn) {
+func arrive(t *testing.T, l *Listener, ticket *Ticket) (parent, runner *line.Line) {
 	t.Helper()
 	runner, err := Dial(t.Context(), ticket, claims)
 	if err != nil {
@@ -58,7 +63,7 @@ func TestARunnerReachesItsParentAndBothHearEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	parent, runner := arrive(t, l, travelled)
-	for _, ends := range [][2]net.Conn{{parent, runner}, {runner, parent}} {
+	for _, ends := range [][2]*line.Line{{parent, runner}, {runner, parent}} {
 		got := make([]byte, 5)
 		if _, err := ends[0].Write([]byte("hello")); err != nil {
 			t.Fatal(err)
@@ -76,7 +81,13 @@ func TestARunnerReachesItsParentAndBothHearEachOther(t *testing.T) {
 // dialAs dials like a runner that has these things, and returns an error unless it is let in.
 func dialAs(t *testing.T, ticket *Ticket, c Claims) error {
 	t.Helper()
-	conn, err := Dial(t.Context(), ticket, c)
+	conn, err := ticket.dial(t.Context(), func(conn connection) (err error) {
+		a := arrival{Claims: c}
+		if a.proof, err = ticket.proof(conn.Conn, c); err != nil {
+			return err
+		}
+		return a.write(conn)
+	})
 	if err != nil {
 		return err
 	}
@@ -132,7 +143,7 @@ func TestF17_AnotherBuildIsLetInToBeToldSo(t *testing.T) {
 }
 
 func TestT04_ATicketExpiresWithTheBoot(t *testing.T) {
-	l, err := New("test")
+	l, err := New("test", window)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +208,7 @@ func TestT04_AProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer from.Close()
-	c, proof, err := readProof(from)
+	a, err := readArrival(from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +218,7 @@ func TestT04_AProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.Close()
-	if err := writeProof(to, c, proof); err != nil {
+	if err := a.write(to); err != nil {
 		t.Fatal(err)
 	}
 	// then he is not let in.
@@ -224,7 +235,7 @@ func TestT04_AProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 
 func TestT03_ARunnerTellsAnImpostorNothing(t *testing.T) {
 	_, ticket := expect(t)
-	impostor, err := New("test")
+	impostor, err := New("test", window)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,21 +365,23 @@ func TestExpectAfterCloseAndWaitForNobody(t *testing.T) {
 }
 
 func FuzzWhatAStrangerSends(f *testing.F) {
-	var b bytes.Buffer
-	if err := writeProof(&b, claims, make([]byte, 32)); err != nil {
-		f.Fatal(err)
+	for _, a := range []arrival{{Claims: claims}, {Claims: claims, again: true, count: 7, received: 1 << 40}} {
+		var b bytes.Buffer
+		if err := a.write(&b); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
 	}
-	f.Add(b.Bytes())
 	f.Add([]byte{})
 	f.Add([]byte{255, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c, proof, err := readProof(bytes.NewReader(b))
+		a, err := readArrival(bytes.NewReader(b))
 		if err != nil {
 			return
 		}
 		var again bytes.Buffer
-		if err := writeProof(&again, c, proof); err != nil || !bytes.HasPrefix(b, again.Bytes()) {
-			t.Errorf("%q was read as %+v, %x, %v", b, c, proof, err)
+		if err := a.write(&again); err != nil || !bytes.HasPrefix(b, again.Bytes()) {
+			t.Errorf("%q was read as %+v, %v", b, a, err)
 		}
 	})
 }

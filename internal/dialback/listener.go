@@ -3,15 +3,15 @@ package dialback
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/fleetinglambda/flame/internal/line"
 )
 
 const (
@@ -27,32 +27,42 @@ const (
 // Listener is where the runners of one pool arrive. Its port is open while a runner is expected or there.
 type Listener struct {
 	pool   string
+	window time.Duration // see Ticket
 	config *tls.Config
 	pin    [sha256.Size]byte
 	wg     sync.WaitGroup // accept, and a goroutine for each who is half joined
 
 	mu       sync.Mutex // guards what follows
 	port     net.Listener
-	expected map[string]*guest // by runner
-	inside   int               // connections that are open
-	half     []net.Conn        // who has not proved anything, in the order of arrival
+	expected map[string]*guest  // by runner
+	members  map[string]*member // likewise
+	half     []net.Conn         // who has not proved anything, in the order of arrival
 	closed   bool
 }
 
 // guest is a runner that is expected.
 type guest struct {
 	ticket  *Ticket
-	arrived chan net.Conn // one
-	over    bool          // he is in, or expected no more; guarded by the Listener
+	arrived chan *line.Line // one
+	over    bool            // he is in, or expected no more; guarded by the Listener
 }
 
-// New returns a Listener for the runners of a pool. It has a key of its own and listens nowhere yet.
-func New(pool string) (*Listener, error) {
+// member is a runner that was let in and whose line is not over.
+type member struct {
+	line  *line.Line
+	build string
+	key   [proofSize]byte
+	count uint64 // of the redials that it has proved; guarded by the Listener
+}
+
+// New returns a Listener for the runners of a pool, which may replace a lost connection within window; 0: they may not. It
+// has a key of its own and listens nowhere yet.
+func New(pool string, window time.Duration) (*Listener, error) {
 	cert, pin, err := newKey()
 	if err != nil {
 		return nil, fmt.Errorf("make a key for runners to know their parent by: %w", err)
 	}
-	l := &Listener{pool: pool, pin: pin, expected: make(map[string]*guest)}
+	l := &Listener{pool: pool, window: max(0, window), pin: pin, expected: make(map[string]*guest), members: make(map[string]*member)}
 	l.config = &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13,
 		NextProtos: []string{protocol}, SessionTicketsDisabled: true,
@@ -78,7 +88,8 @@ func (l *Listener) Expect(ctx context.Context, runner, listen, dial string) (*Ti
 	if !ok {
 		expires = time.Now().Add(time.Hour)
 	}
-	g := &guest{ticket: newTicket(withPort(dial, l.port.Addr()), l.pin, expires.Add(time.Second)), arrived: make(chan net.Conn, 1)}
+	g := &guest{ticket: newTicket(withPort(dial, l.port.Addr()), l.pin, expires.Add(time.Second)), arrived: make(chan *line.Line, 1)}
+	g.ticket.Window = l.window
 	l.expected[runner] = g
 	context.AfterFunc(ctx, func() { l.forget(runner, g) })
 	return g.ticket, nil
@@ -112,9 +123,9 @@ func withPort(dial string, at net.Addr) string {
 // errGone is the error of who waits for a runner that is gone.
 var errGone = errors.New("the runner ended before it had dialled its parent")
 
-// Wait returns the connection of a runner that Expect has made a ticket for, once it has shown it. It waits no longer
+// Wait returns the line to a runner that Expect has made a ticket for, once it has shown it. It waits no longer
 // than the runner is there.
-func (l *Listener) Wait(ctx context.Context, runner string, gone <-chan struct{}) (net.Conn, error) {
+func (l *Listener) Wait(ctx context.Context, runner string, gone <-chan struct{}) (*line.Line, error) {
 	l.mu.Lock()
 	g := l.expected[runner]
 	l.mu.Unlock()
@@ -122,8 +133,8 @@ func (l *Listener) Wait(ctx context.Context, runner string, gone <-chan struct{}
 		return nil, fmt.Errorf("runner %s is not expected", runner)
 	}
 	select {
-	case conn := <-g.arrived:
-		return conn, nil
+	case line := <-g.arrived:
+		return line, nil
 	case <-gone:
 		return nil, errGone
 	case <-ctx.Done():
@@ -139,15 +150,15 @@ func (l *Listener) forget(runner string, g *guest) {
 	l.closeIfAloneLocked()
 	l.mu.Unlock()
 	select {
-	case conn := <-g.arrived:
-		conn.Close()
+	case line := <-g.arrived:
+		line.Close()
 	default:
 	}
 }
 
 // closeIfAloneLocked closes the port when nobody is expected or there.
 func (l *Listener) closeIfAloneLocked() {
-	if l.port == nil || len(l.expected)+l.inside > 0 && !l.closed {
+	if l.port == nil || len(l.expected)+len(l.members) > 0 && !l.closed {
 		return
 	}
 	l.port.Close()
@@ -181,78 +192,4 @@ func (l *Listener) accept(port net.Listener) {
 			time.Sleep(pause)
 		}
 	}
-}
-
-// receive has one who has connected prove that he is expected. Who does not is told nothing.
-func (l *Listener) receive(raw net.Conn) {
-	raw.SetDeadline(time.Now().Add(handshakeTime))
-	if !l.enter(raw) {
-		raw.Close()
-		return
-	}
-	conn := &connection{Conn: tls.Server(raw, l.config), gone: l.left}
-	g := l.check(conn.Conn)
-	raw.SetDeadline(time.Time{})
-	if !l.admit(raw, conn, g) {
-		raw.Close()
-	}
-}
-
-// enter counts somebody as half joined. If there are too many, the one who came first has to go.
-func (l *Listener) enter(raw net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.port == nil {
-		return false
-	}
-	if len(l.half) >= maxHalf {
-		l.half[0].Close()
-		l.half = l.half[1:]
-	}
-	l.half = append(l.half, raw)
-	return true
-}
-
-// check returns the guest that somebody has proved to be, or nil. Of which build he is he has proved as well; whether
-// that is the right one is for the session to say, in words.
-func (l *Listener) check(conn *tls.Conn) *guest {
-	claims, proof, err := readProof(conn) // after the handshake of TLS
-	if err != nil {
-		return nil
-	}
-	claims.Pool = l.pool
-	l.mu.Lock()
-	g := l.expected[claims.Runner]
-	l.mu.Unlock()
-	if g == nil {
-		return nil
-	}
-	want, err := g.ticket.proof(conn, claims)
-	if err != nil || !hmac.Equal(want, proof) || time.Now().After(g.ticket.Expires) {
-		return nil
-	}
-	return g
-}
-
-// admit ends the half joined stage of a connection and says whether it is in. A guest is let in once, as long as he is
-// expected.
-func (l *Listener) admit(raw net.Conn, conn net.Conn, g *guest) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.half = slices.DeleteFunc(l.half, func(c net.Conn) bool { return c == raw })
-	if g == nil || g.over || l.closed {
-		return false
-	}
-	g.over = true
-	l.inside++
-	g.arrived <- conn // never blocks: it is the only one
-	return true
-}
-
-// left is told when a connection that was given away is closed.
-func (l *Listener) left() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.inside--
-	l.closeIfAloneLocked()
 }

@@ -135,7 +135,7 @@ func (l *Line) drop(conn net.Conn, why error) {
 	if !l.fresh {
 		l.away = l.now()
 	}
-	if errors.Is(why, io.EOF) {
+	if errors.Is(why, io.EOF) || errors.Is(why, io.ErrUnexpectedEOF) {
 		why = errors.New("the other side closed it")
 	}
 	l.conn, l.lost = nil, why
