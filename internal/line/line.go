@@ -35,11 +35,18 @@ func (e *LostError) Error() string {
 	if e.Window <= 0 {
 		return "the connection was lost: " + e.Cause.Error()
 	}
-	if e.Redial != nil {
-		return fmt.Sprintf("the connection was lost (%v) and not restored: %v", e.Cause, e.Redial)
+	switch lost := fmt.Sprintf("the connection was lost (%v) and not restored", e.Cause); {
+	case e.Redial == nil:
+		return fmt.Sprintf("%s within %v", lost, e.Window)
+	case errors.Is(e.Redial, ErrRefused):
+		return fmt.Sprintf("%s: %v", lost, e.Redial)
+	default:
+		return fmt.Sprintf("%s within %v: %v", lost, e.Window, e.Redial)
 	}
-	return fmt.Sprintf("the connection was lost (%v) and not restored within %v", e.Cause, e.Window)
 }
+
+// Abandoned says whether it could have been replaced.
+func (e *LostError) Abandoned() bool { return e.Window > 0 }
 
 // Unwrap returns both causes.
 func (e *LostError) Unwrap() []error {

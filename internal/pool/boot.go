@@ -275,6 +275,9 @@ func (p *Pool) stop(l *live, patience time.Duration) {
 // moment to say how it ended.
 func (p *Pool) cause(l *live) error {
 	err := l.session.Err()
+	if session.Abandoned(err) {
+		return err // what follows from that is that it ends
+	}
 	if err != nil {
 		p.giveTime(l, l.patience())
 	}

@@ -98,7 +98,8 @@ const (
 	maxStack = 64 << 20
 )
 
-// Main serves as the runner that the invite names, runs cleanup and returns the exit code. The process is to
+// Main serves as the runner that the invite names, runs cleanup and returns the exit code, which is 0 if its parent had it leave
+// or is gone. The process is to
 // exit with it at once: functions that ignore their ended context may still run.
 func Main(i Invite, cleanup []func(context.Context)) int {
 	parent := os.Getppid()
@@ -132,10 +133,14 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	last.Go(func() { j.End(ctx, err == nil) })
 	clean(cleanup, left)
 	last.Wait()
+	code := 0
+	if session.Abandoned(err) {
+		code = complain(err)
+	}
 	if err != nil {
 		endGroup(parent)
 	}
-	return 0
+	return code
 }
 
 // accept connects to the parent and joins it.

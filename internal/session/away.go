@@ -1,5 +1,7 @@
 package session
 
+import "errors"
+
 // A connection may be away for a time and come back, see package line. It asks for signs of life itself, and the session does
 // not notice; who has calls to give away would rather know.
 
@@ -29,4 +31,10 @@ func (s *Session) Final() {
 	if c, ok := s.conn.(returning); ok {
 		c.Final()
 	}
+}
+
+// Abandoned says whether err is the end of a session whose other side could have come back, and did not in time.
+func Abandoned(err error) bool {
+	var lost interface{ Abandoned() bool }
+	return errors.As(err, &lost) && lost.Abandoned()
 }
