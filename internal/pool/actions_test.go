@@ -65,7 +65,7 @@ func (w *world) granted(c *Call, r *runner) {
 	if !o.inLine || o.outcomes > 0 {
 		w.Fatalf("call %d got a slot although it does not wait", o.number)
 	}
-	if p.stage != ready || p.told || p.lost || w.s.once && p.served > 0 {
+	if p.stage != ready || p.told || p.lost || p.away || w.s.once && p.served > 0 {
 		w.Fatalf("call %d got a slot of a runner that is not ready", o.number)
 	}
 	for _, other := range w.calls {
@@ -74,7 +74,7 @@ func (w *world) granted(c *Call, r *runner) {
 		}
 	}
 	for _, other := range w.runners {
-		if q := w.at[other]; q.stage == ready && other.stage == ready && q.holds < p.holds {
+		if q := w.at[other]; q.stage == ready && other.stage == ready && !q.away && q.holds < p.holds {
 			w.Fatalf("a runner with %d calls got another one, one with %d did not", p.holds, q.holds)
 		}
 	}

@@ -5,7 +5,7 @@ import "time"
 // happenings is all that can happen to a state. What cannot happen just now does nothing.
 var happenings = []func(*world){
 	(*world).arrive, (*world).arrive, (*world).arrive, (*world).arrive, (*world).arriveWithDeadline, (*world).arriveWithDeadline,
-	(*world).up, (*world).up, (*world).up, (*world).bootFailed, (*world).died, (*world).ended, (*world).ended, (*world).leaving,
+	(*world).up, (*world).up, (*world).up, (*world).bootFailed, (*world).died, (*world).ended, (*world).ended, (*world).leaving, (*world).turn, (*world).turn,
 	(*world).begin, (*world).begin, (*world).begin, (*world).begin, (*world).begin, (*world).hold, (*world).hold,
 	(*world).finish, (*world).finish, (*world).finish, (*world).again, (*world).lose, (*world).goOn, (*world).expire, (*world).expire, (*world).cancel,
 	(*world).tick, (*world).tick, (*world).tick, (*world).skip, (*world).skip, (*world).answer, (*world).answer,
@@ -24,7 +24,7 @@ func (w *world) take(deadline time.Duration) {
 	bytes := w.s.line.bytes + c.Size
 	full := w.s.maxLine > 0 && w.s.line.n >= w.s.maxLine || w.s.maxBytes > 0 && c.Size > 0 && bytes > max(w.s.maxBytes, c.Size)
 	for _, p := range w.at {
-		full = full && (p.stage != ready || p.holds == w.s.slots)
+		full = full && (p.stage != ready || p.away || p.holds == w.s.slots)
 	}
 	var err error
 	w.event(func(now time.Duration) {
@@ -92,6 +92,21 @@ func (w *world) leaving() {
 	if w.at[r].stage != draining {
 		w.Fatal("a runner that leaves may have more calls")
 	}
+}
+
+// turn is what happens when a runner cannot be reached any more, or again.
+func (w *world) turn() {
+	if r := w.runner(booting, ready, draining); r != nil {
+		w.turnTo(r, !w.at[r].away)
+	}
+}
+
+func (w *world) turnTo(r *runner, away bool) {
+	p := w.at[r]
+	if p.away = away; p.stage == ready {
+		p.quietSince = w.now
+	}
+	w.event(func(now time.Duration) { w.s.turn(r, away, now) })
 }
 
 // ended comes when a runner is gone: it was told to, or killed, or has died. It may come before its calls' ends do.
@@ -353,6 +368,10 @@ func (w *world) finishWork() {
 
 // helpOn does one thing that has to come sooner or later.
 func (w *world) helpOn() {
+	if r := w.runner(ready); r != nil && w.at[r].away && w.waiting() > 0 {
+		w.turnTo(r, false)
+		return
+	}
 	r := pick(w, w.runners, func(r *runner) bool {
 		p := w.at[r]
 		return p.stage == booting || p.stage == draining && (p.killed || p.lost || p.holds == 0)

@@ -70,9 +70,14 @@ func (w *world) slotsAreKept() {
 	}
 }
 
-// ringsAreTrue: every ready runner is in the ring of its load, the longest idle one last.
+// ringsAreTrue: every ready runner is in the ring of its load, the longest idle one last, or in that of those who are away.
 func (w *world) ringsAreTrue() {
 	inRing, free := 0, 0
+	for r := w.s.free.away.first; r != nil; r = r.next {
+		if inRing++; !w.at[r].away || w.at[r].stage != ready {
+			w.Fatalf("a runner in stage %v is away", w.at[r].stage)
+		}
+	}
 	for load := range w.s.slots + 1 {
 		g := &w.s.free.full
 		if load < w.s.slots {
@@ -82,7 +87,7 @@ func (w *world) ringsAreTrue() {
 		for r := g.first; r != nil; before, r = r, r.next {
 			inRing++
 			free += w.s.slots - load
-			if w.at[r].stage != ready || r.load != load || r.prev != before {
+			if w.at[r].stage != ready || w.at[r].away || r.load != load || r.prev != before {
 				w.Fatalf("a runner in stage %v with load %d is in the ring of %d", w.at[r].stage, r.load, load)
 			}
 			if load == 0 && before != nil && w.at[before].quietSince < w.at[r].quietSince {
@@ -235,7 +240,7 @@ func (w *world) idleRunnersLeave() {
 		if p.stage != ready {
 			continue
 		}
-		if leaves && p.holds == 0 && w.now-p.quietSince >= after && !s.asks {
+		if leaves && p.holds == 0 && !p.away && w.now-p.quietSince >= after && !s.asks {
 			w.Fatalf("a runner stays after %v without a call", w.now-p.idleSince)
 		}
 		if s.maxAge > 0 && w.now-p.joined >= s.maxAge {
@@ -290,7 +295,7 @@ func (w *world) dueIsRight() {
 	}
 	after, leaves := w.s.leavesAfter()
 	for _, p := range w.at {
-		if leaves && p.stage == ready && p.holds == 0 && p.quietSince+after < at {
+		if leaves && p.stage == ready && p.holds == 0 && !p.away && p.quietSince+after < at {
 			w.Fatalf("due at %v, a runner's time is over at %v", at, p.quietSince+after)
 		}
 	}

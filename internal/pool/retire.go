@@ -75,6 +75,7 @@ func (s *state) turn(r *runner, away bool, now time.Duration) {
 	}
 	r.away = away
 	if r.stage == ready {
+		r.quietSince = now // so that who was idle for longer stays in front
 		s.free.add(r)
 	}
 	s.settle(now)

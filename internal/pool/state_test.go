@@ -114,6 +114,7 @@ type place struct {
 	stage      stage
 	told       bool // to leave
 	lost       bool
+	away       bool // cannot be reached
 	killed     bool
 	asked      bool
 	disturbed  bool // since it was asked
