@@ -128,9 +128,7 @@ func (l *Line) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := l.pull(b[:min(len(b), l.in.left)])
-	l.in.left -= n
-	return n, err
+	return l.readBytes(b)
 }
 
 // Write returns when the line has all of b, which need not have been sent. It waits when the other end has not received

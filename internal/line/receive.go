@@ -10,10 +10,13 @@ import (
 
 // parser is where in its frames the stream that comes is.
 type parser struct {
-	head [headerSize]byte
-	have int // of head
-	left int // of the frame's bytes
+	left       int    // of the frame's bytes
+	buf        []byte // what is read to find a header, and, so that a small frame takes one read, what follows it
+	start, end int    // of that, what has not been used
 }
+
+// readAhead is how much one read for a header may bring.
+const readAhead = 4 << 10
 
 // ackEvery is how much may come before the other end is told, if nothing else is sent to it.
 const ackEvery = most / 16
@@ -23,14 +26,20 @@ const few = 8 * headerSize
 
 // readHeader reads one header, or the rest of it, and does what it says.
 func (l *Line) readHeader() error {
-	for l.in.have < headerSize {
-		n, err := l.pull(l.in.head[l.in.have:])
-		if l.in.have += n; err != nil {
+	in := &l.in
+	if in.buf == nil {
+		in.buf = make([]byte, readAhead)
+	}
+	if in.start+headerSize > len(in.buf) {
+		in.start, in.end = 0, copy(in.buf, in.buf[in.start:in.end])
+	}
+	for in.end-in.start < headerSize {
+		n, err := l.pull(in.buf[in.end:])
+		if in.end += n; err != nil {
 			return err
 		}
 	}
-	l.in.have = 0
-	h, err := readHeader(&l.in.head)
+	h, err := readHeader((*[headerSize]byte)(in.buf[in.start:]))
 	if err == nil {
 		err = l.heed(h)
 	}
@@ -38,8 +47,24 @@ func (l *Line) readHeader() error {
 		l.end(err)
 		return err
 	}
-	l.in.left = h.length
+	in.start += headerSize
+	in.left = h.length
 	return nil
+}
+
+// readBytes reads some of a frame's bytes: those that are there already, or else none but them.
+func (l *Line) readBytes(b []byte) (n int, err error) {
+	in := &l.in
+	b = b[:min(len(b), in.left)]
+	if n = copy(b, in.buf[in.start:in.end]); n > 0 {
+		in.start += n
+	} else {
+		n, err = l.pull(b)
+	}
+	if in.left -= n; in.start == in.end {
+		in.start, in.end = 0, 0
+	}
+	return n, err
 }
 
 // heed does what a header says.
