@@ -34,6 +34,9 @@ var programs = map[string]func(){
 	"detached PerCall": func() {
 		detachedProgram(flame.Config{ShutdownTimeout: 20 * time.Second, Isolation: flame.PerCall, MaxConcurrency: 2})
 	},
+	"parent dialled": func() {
+		parentProgram(flame.Config{Min: 3, MaxConcurrency: 1, Backend: dialling{process.New(process.Options{})}})
+	},
 	"parent PerCall": func() {
 		parentProgram(flame.Config{Min: 1, MaxConcurrency: 3, Isolation: flame.PerCall, KillGrace: patience})
 	},

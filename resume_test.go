@@ -1,0 +1,192 @@
+//go:build linux
+
+package flame_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fleetinglambda/flame"
+)
+
+// runs is how often the function of the exchange has run in this process.
+var runs atomic.Int64
+
+// exchange makes one call with a large capture, a stream there, elements back, and a large result, and says what is wrong with
+// what has come of it. It returns the process that it ran on, and its how manieth run it was.
+func exchange(t *testing.T, p *flame.Pool, size int) (pid int, run int64, err error) {
+	t.Helper()
+	sent, file := letters(size), letters(size/2)
+	var in io.Reader = strings.NewReader(file)
+	steps := make(chan int, 4)
+	var out chan<- int = steps
+	type answer struct {
+		PID       int
+		Run       int64
+		Sent, Sum [sha256.Size]byte
+		Back      string
+	}
+	task := flame.Start(t.Context(), p, func(context.Context) (answer, error) {
+		a := answer{PID: syscall.Getpid(), Run: runs.Add(1), Sent: sha256.Sum256([]byte(sent)), Back: sent}
+		defer close(out)
+		for i := range 20 {
+			out <- i
+		}
+		read, err := io.ReadAll(in)
+		a.Sum = sha256.Sum256(read)
+		return a, err
+	})
+	for want := 0; ; want++ {
+		got, more := <-steps
+		if !more {
+			break
+		}
+		if got != want {
+			err = errors.Join(err, fmt.Errorf("element %d came where %d belongs", got, want))
+		}
+	}
+	a, failed := task.Wait(t.Context())
+	if failed == nil && (a.Sent != sha256.Sum256([]byte(sent)) || a.Sum != sha256.Sum256([]byte(file)) || a.Back != sent) {
+		failed = errors.New("other bytes have come than were sent")
+	}
+	return a.PID, a.Run, errors.Join(err, failed)
+}
+
+// letters returns text that tells its places.
+func letters(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = 'a' + byte((i>>6^i)%26)
+	}
+	return string(b)
+}
+
+func TestN05_ADroppedConnectionLosesNothing(t *testing.T) {
+	for name, isolation := range map[string]flame.Isolation{"Shared": flame.Shared, "PerCall": flame.PerCall} {
+		t.Run(name, func(t *testing.T) {
+			const size = 100_000
+			p, w, r := wired(t, flame.Config{Max: 1, Isolation: isolation, MaxConcurrency: 2})
+			begun := w.connections()
+			first, before, err := exchange(t, p, size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cuts := 0
+			for at := 0; at < 3*size; at += 1 + at/9 { // beyond what goes either way
+				for way := range 2 {
+					w.cutAfter(at, way)
+					made := w.connections()
+					pid, run, err := exchange(t, p, size)
+					if err != nil || pid != first || run != before+1 {
+						t.Fatalf("cut after %d bytes, way %d: process %d, run %d after %d, %v", at, way, pid, run, before, err)
+					}
+					before = run
+					cuts += w.connections() - made
+				}
+			}
+			if s := p.Stats(); s.Lost+s.Moved+s.Retried+s.Failed > 0 || len(r.booted()) != 1 {
+				t.Errorf("%d runners, %+v", len(r.booted()), s)
+			}
+			if cuts < 100 {
+				t.Errorf("the connection was cut %d times only", cuts)
+			}
+			t.Logf("%d connections, %d exchanges, one runner", w.connections()-begun+1, before)
+		})
+	}
+}
+
+func TestN05_PastTheWindowBothSidesTakeItForLost(t *testing.T) {
+	p, w, _ := wired(t, flame.Config{Max: 1, ResumeWindow: time.Second})
+	n := listen(t)
+	addr := n.addr
+	runner := pid(t, p)
+	task := flame.Start(t.Context(), p, func(context.Context) (int, error) { return 0, hold(addr) })
+	n.next(t)
+	begin := time.Now()
+	w.shut(true)
+	_, err := task.Wait(t.Context())
+	var lost *flame.RunnerLostError
+	if took := time.Since(begin); !errors.As(err, &lost) || !lost.Started || !strings.Contains(err.Error(), "not restored within 1s") || took < time.Second || took > 3*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+	if took := gone(t, runner); took > 3*time.Second {
+		t.Errorf("the runner left after %v", took)
+	}
+	w.shut(false)
+	if again := pid(t, p); again == runner {
+		t.Error("a lost runner has had another call")
+	}
+}
+
+func TestN05_WithoutAWindowARunnerIsLostWithItsConnection(t *testing.T) {
+	p, w, _ := wired(t, flame.Config{Max: 1, ResumeWindow: -1})
+	n := listen(t)
+	addr := n.addr
+	task := flame.Start(t.Context(), p, func(context.Context) (int, error) { return 0, hold(addr) })
+	n.next(t)
+	begin := time.Now()
+	w.cut()
+	_, err := task.Wait(t.Context())
+	var lost *flame.RunnerLostError
+	if took := time.Since(begin); !errors.As(err, &lost) || !lost.Started || took > 2*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+}
+
+func TestN05_ARunnerThatIsKilledIsLostAtOnceAlthoughItMightDialAgain(t *testing.T) {
+	p, _, r := wired(t, flame.Config{Max: 1})
+	n := listen(t)
+	addr := n.addr
+	task := flame.Start(t.Context(), p, func(context.Context) (int, error) { return 0, hold(addr) })
+	n.next(t)
+	begin := time.Now()
+	kill(t, alive(r))
+	_, err := task.Wait(t.Context())
+	var lost *flame.RunnerLostError
+	if took := time.Since(begin); !errors.As(err, &lost) || lost.Signal != syscall.SIGKILL || took > time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+}
+
+func TestN05_NewCallsGoWhereTheConnectionIs(t *testing.T) {
+	p, w, _ := wired(t, flame.Config{Min: 2, Max: 2, MaxConcurrency: 10})
+	// Given two runners of which one cannot be reached for a while,
+	both := map[int]bool{}
+	for len(both) < 2 {
+		both[pid(t, p)] = true
+		task := flame.Start(t.Context(), p, func(context.Context) (int, error) { <-time.After(20 * time.Millisecond); return 0, nil })
+		both[pid(t, p)] = true
+		if _, err := task.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mu.Lock()
+	for some := range w.pairs {
+		some.close()
+		break
+	}
+	w.closed = true
+	w.mu.Unlock()
+	// when calls come, then the other one has them, and nobody waits.
+	<-time.After(100 * time.Millisecond)
+	there := pid(t, p)
+	for range 30 {
+		begin := time.Now()
+		task := flame.Start(t.Context(), p, func(context.Context) (int, error) { return syscall.Getpid(), nil })
+		if got, err := task.Wait(t.Context()); got != there || err != nil || time.Since(begin) > time.Second {
+			t.Fatalf("process %d, %v after %v", got, err, time.Since(begin))
+		}
+	}
+	w.shut(false)
+	if s := p.Stats(); s.Moved+s.Lost > 0 {
+		t.Errorf("%+v", s)
+	}
+}
