@@ -17,6 +17,7 @@ type world struct {
 	cut        func(n int) []int // how many bytes the n-th connection carries there and back; nil: all
 	unplugged  bool              // nobody can dial
 	refuses    bool
+	swallows   bool // new connections are holes
 	mu         sync.Mutex
 	dialled    int
 	connection []net.Conn // both ends of the last one
@@ -52,6 +53,9 @@ func (w *world) pipe() (near, far net.Conn) {
 		if carry := w.cut(w.dialled); carry != nil {
 			near, far = &cutter{Conn: near, left: carry[0]}, &cutter{Conn: far, left: carry[1]}
 		}
+	}
+	if w.swallows {
+		near, far = &hole{Conn: near, closed: true}, &hole{Conn: far, closed: true}
 	}
 	w.dialled++
 	w.connection = []net.Conn{near, far}

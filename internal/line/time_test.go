@@ -29,26 +29,30 @@ func TestN05_AnIdleConnectionLivesOn(t *testing.T) {
 }
 
 func TestN05_TrafficInOneDirectionIsLifeInBoth(t *testing.T) {
-	for _, fromNear := range []bool{true, false} {
+	for _, c := range []struct {
+		fromNear bool
+		size     int
+		every    time.Duration
+	}{{true, 100, time.Second / 10}, {false, 100, time.Second / 10}, {true, 1, time.Second}, {false, 1, time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			w := new(world)
 			w.connect(t, usual)
 			from, to := w.near, w.far
-			if !fromNear {
+			if !c.fromNear {
 				from, to = to, from
 			}
 			var reads sync.WaitGroup
 			for _, l := range []*Line{w.near, w.far} {
 				reads.Go(func() { _, _ = io.Copy(io.Discard, l) })
 			}
-			for range 600 {
-				if _, err := from.Write(make([]byte, 100)); err != nil {
+			for range time.Minute / c.every {
+				if _, err := from.Write(make([]byte, c.size)); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(c.every)
 			}
 			if w.dials() != 1 || to.Away() {
-				t.Errorf("%d connections in a minute", w.dials())
+				t.Errorf("%+v: %d connections in a minute", c, w.dials())
 			}
 			w.close()
 			reads.Wait()
@@ -220,6 +224,22 @@ func TestN05_ConnectionsThatBringNothingDoNotProlongTheWindow(t *testing.T) {
 		ended := reading(w, time.Now())
 		w.plug(true)
 		if near, far, _, _ := ended(); near > usual.Window+time.Second || far > usual.Window+time.Second {
+			t.Errorf("after %v and %v", near, far)
+		}
+	})
+}
+
+func TestN05_ANewConnectionThatIsSilentEndsWithTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := new(world)
+		short := Config{Silence: 5 * time.Second, Window: 2 * time.Second}
+		w.connect(t, short)
+		ended := reading(w, time.Now())
+		w.mu.Lock()
+		w.swallows = true
+		w.mu.Unlock()
+		w.plug(true)
+		if near, far, _, _ := ended(); near > short.Window || far > short.Window {
 			t.Errorf("after %v and %v", near, far)
 		}
 	})

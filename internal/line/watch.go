@@ -78,7 +78,7 @@ func (l *Line) look() time.Duration {
 	}
 	l.asked, l.calm = true, true
 	l.oweLocked(asks)
-	return limit
+	return min(l.config.Silence/2, limit)
 }
 
 // dials says whether this end is to make a connection now.
