@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -188,5 +190,40 @@ func TestN05_NewCallsGoWhereTheConnectionIs(t *testing.T) {
 	w.shut(false)
 	if s := p.Stats(); s.Moved+s.Lost > 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestN05_NothingIsLeftOfConnectionsThatWereReplaced(t *testing.T) {
+	p, w, _ := wired(t, flame.Config{Max: 1})
+	there := func() (here, on [2]int) {
+		here = [2]int{runtime.NumGoroutine(), descriptors(t)}
+		on, err := flame.Call(t.Context(), p, func(context.Context) ([2]int, error) {
+			files, err := os.ReadDir("/proc/self/fd")
+			return [2]int{runtime.NumGoroutine(), len(files)}, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return here, on
+	}
+	if _, _, err := exchange(t, p, 1000); err != nil { // what the first one leaves on purpose
+		t.Fatal(err)
+	}
+	here, on := there()
+	for range 50 {
+		w.cut()
+		if _, _, err := exchange(t, p, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, func() bool {
+		hereNow, onNow := there()
+		return hereNow[0] <= here[0] && hereNow[1] <= here[1] && onNow[0] <= on[0] && onNow[1] <= on[1]
+	}, func() string {
+		hereNow, onNow := there()
+		return fmt.Sprintf("goroutines and descriptors: %v became %v on the parent, %v became %v on the runner", here, hereNow, on, onNow)
+	})
+	if w.connections() < 50 {
+		t.Errorf("%d connections", w.connections())
 	}
 }
