@@ -240,7 +240,17 @@ func (p *Pool) connection(ctx context.Context, id string, inst backend.Instance)
 	case !brings && p.guests == nil:
 		return nil, fmt.Errorf("the instances of %T bring no connection (backend.Connected), and it does not say what runners dial (backend.Networked)", p.config.Backend)
 	case !brings:
-		return p.guests.Wait(ctx, id, inst.Done())
+		l, err := p.guests.Wait(ctx, id, inst.Done())
+		if err == nil {
+			p.goOn(func() { // until the boot is over; then the pool inside looks after it
+				select {
+				case <-inst.Done():
+					l.Final()
+				case <-ctx.Done():
+				}
+			})
+		}
+		return l, err
 	}
 	conn := with.Conn()
 	if file, ok := conn.(*os.File); ok {

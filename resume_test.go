@@ -5,9 +5,11 @@ package flame_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -17,6 +19,8 @@ import (
 	"time"
 
 	"github.com/fleetinglambda/flame"
+	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/dialback"
 )
 
 // runs is how often the function of the exchange has run in this process.
@@ -225,5 +229,61 @@ func TestN05_NothingIsLeftOfConnectionsThatWereReplaced(t *testing.T) {
 	})
 	if w.connections() < 50 {
 		t.Errorf("%d connections", w.connections())
+	}
+}
+
+// stillborn is a backend whose runners end when they have shown their ticket.
+type stillborn struct{ *wire }
+
+func (b stillborn) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
+	var invite struct {
+		Runner, Pool string
+		Ticket       json.RawMessage
+	}
+	for _, v := range spec.Env {
+		if text, is := strings.CutPrefix(v, backend.EnvParent+"="); is {
+			if err := json.Unmarshal([]byte(text), &invite); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ticket, err := dialback.Read(invite.Ticket)
+	if err != nil {
+		return nil, err
+	}
+	l, err := dialback.Dial(ctx, ticket, dialback.Claims{Runner: invite.Runner, Pool: invite.Pool, Build: "b"})
+	if err != nil {
+		return nil, err
+	}
+	b.shut(true)
+	l.Close() // nobody hears it
+	i := ended{make(chan struct{})}
+	close(i.done)
+	return i, nil
+}
+
+// ended is an instance that has.
+type ended struct{ done chan struct{} }
+
+func (ended) ID() string                 { return "ended" }
+func (i ended) Done() <-chan struct{}    { return i.done }
+func (ended) Err() error                 { return nil }
+func (ended) Stop(context.Context) error { return nil }
+
+func TestN05_ABootThatEndsBeforeItHasJoinedIsNotWaitedFor(t *testing.T) {
+	_, w, _ := wired(t, flame.Config{})
+	_, port, err := net.SplitHostPort(w.listens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.listens = net.JoinHostPort("127.0.0.3", port) // of the pool that follows
+	begin := time.Now()
+	p, err := flame.Open(t.Context(), flame.Config{Name: "test", Backend: stillborn{w}, Min: 1})
+	var boot *flame.BootError
+	if took := time.Since(begin); !errors.As(err, &boot) || took > 5*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+	if err == nil {
+		p.Close()
 	}
 }
