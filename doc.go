@@ -107,7 +107,10 @@
 //   - A slot is held until its function is really over: a runner never has more than MaxConcurrency, the pool
 //     never more than Max runners. A function that ignores that its context has ended is given [Config].KillGrace; then its
 //     process is killed: with [PerCall] its own, with [Shared] that of all calls on its runner, when they had time to finish.
-//   - Runners do not outlive their parent, whatever becomes of it, except to finish what was started with [Detach].
+//   - A runner that dies in silence, or cannot be reached any more, is lost within 15 s. One that dials its parent is not lost with a
+//     connection: for [Config].ResumeWindow it can dial again, its calls go on, and what they return arrives once.
+//   - Runners do not outlive their parent, whatever becomes of it, by more than these 15 s, except to finish what was started with
+//     [Detach].
 //   - Values are copied exactly or refused, never guessed. On a Go release or platform whose closures are not
 //     understood, all are refused.
 //
