@@ -19,7 +19,7 @@ import (
 )
 
 // cutOff is the configuration of pools whose runners are lost with their connection.
-var cutOff = flame.Config{Max: 1}
+var cutOff = flame.Config{Max: 1, ResumeWindow: -1}
 
 // exchanged is how many bytes go one way in what is cut.
 const exchanged = 400_000

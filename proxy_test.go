@@ -3,6 +3,7 @@
 package flame_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -28,6 +29,7 @@ type wire struct {
 	pace    int           // bytes a second, each way; 0: as fast as it can
 	left    [2]int        // bytes to the parent, and to the runner, until the next cut; negative: no cut
 	moved   chan struct{} // closed when holding changes
+	kept    *bytes.Buffer // all that came; nil: nothing is kept
 }
 
 // pair is one connection through the wire.
@@ -106,7 +108,7 @@ func (w *wire) carry(p *pair, to, from net.Conn, way int) {
 	for {
 		n, err := from.Read(buf)
 		w.awaitRelease()
-		n, cut := w.count(n, way)
+		n, cut := w.count(buf[:n], way)
 		if _, failed := to.Write(buf[:n]); failed != nil || err != nil || cut {
 			return
 		}
@@ -131,9 +133,13 @@ func (w *wire) delay(n int) {
 }
 
 // count returns how many bytes may pass, and whether the connection is to be cut behind them.
-func (w *wire) count(n, way int) (passes int, cut bool) {
+func (w *wire) count(b []byte, way int) (passes int, cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.kept != nil {
+		w.kept.Write(b)
+	}
+	n := len(b)
 	if w.left[way] < 0 || n < w.left[way] {
 		if w.left[way] >= 0 {
 			w.left[way] -= n

@@ -257,18 +257,18 @@ func (b stillborn) Boot(ctx context.Context, spec backend.Spec) (backend.Instanc
 	}
 	b.shut(true)
 	l.Close() // nobody hears it
-	i := ended{make(chan struct{})}
+	i := departed{make(chan struct{})}
 	close(i.done)
 	return i, nil
 }
 
-// ended is an instance that has.
-type ended struct{ done chan struct{} }
+// departed is an instance that has ended.
+type departed struct{ done chan struct{} }
 
-func (ended) ID() string                 { return "ended" }
-func (i ended) Done() <-chan struct{}    { return i.done }
-func (ended) Err() error                 { return nil }
-func (ended) Stop(context.Context) error { return nil }
+func (departed) ID() string                 { return "ended" }
+func (i departed) Done() <-chan struct{}    { return i.done }
+func (departed) Err() error                 { return nil }
+func (departed) Stop(context.Context) error { return nil }
 
 func TestN05_ABootThatEndsBeforeItHasJoinedIsNotWaitedFor(t *testing.T) {
 	_, w, _ := wired(t, flame.Config{})

@@ -6,13 +6,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/fleetinglambda/flame"
@@ -20,94 +18,24 @@ import (
 	"github.com/fleetinglambda/flame/backend/process"
 )
 
-// tapped has runners dial a tap on the line to their parent.
-type tapped struct {
-	dialling
-	tap *tap
-}
-
-func (b tapped) Address(context.Context) (listen, dial string, err error) {
-	return b.tap.to, b.tap.listener.Addr().String(), nil
-}
-
-// tap keeps all that crosses.
-type tap struct {
-	listener net.Listener
-	to       string
-	wg       sync.WaitGroup
-
-	mu   sync.Mutex // guards what follows
-	kept bytes.Buffer
-}
-
-func newTap(t *testing.T) *tap {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
-	tp := &tap{to: free.Addr().String()}
-	if tp.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	tp.wg.Go(func() {
-		for {
-			from, err := tp.listener.Accept()
-			if err != nil {
-				return
-			}
-			tp.wg.Go(func() { tp.connect(from) })
-		}
-	})
-	t.Cleanup(func() { tp.listener.Close(); tp.wg.Wait() })
-	return tp
-}
-
-func (tp *tap) connect(from net.Conn) {
-	to, err := net.Dial("tcp", tp.to)
-	if err != nil {
-		from.Close()
-		return
-	}
-	var both sync.WaitGroup
-	carry := func(to, from net.Conn) {
-		defer to.Close()
-		io.Copy(io.MultiWriter(to, tp), from)
-	}
-	both.Go(func() { carry(to, from) })
-	both.Go(func() { carry(from, to) })
-	both.Wait()
-}
-
-func (tp *tap) Write(b []byte) (int, error) {
-	tp.mu.Lock()
-	defer tp.mu.Unlock()
-	return tp.kept.Write(b)
-}
-
 func TestT06_NothingCrossesInPlainText(t *testing.T) {
-	tp := newTap(t)
+	p, w, r := wired(t, flame.Config{Max: 1})
+	w.kept = new(bytes.Buffer)
 	invites := make(chan string, 1)
-	b := tapped{dialling{process.New(process.Options{Output: t.Output()})}, tp}
-	r := &recorder{Backend: b, change: func(s *backend.Spec) { invites <- s.Env[len(s.Env)-1] }}
-	p, err := flame.Open(t.Context(), flame.Config{Name: "plain", Backend: networkedRecorder{r, b}, Max: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.change = func(s *backend.Spec) { invites <- s.Env[len(s.Env)-1] }
 	secret := strings.Repeat("a checksum that nobody is to see ", 1000)
 	got, err := flame.Call(t.Context(), p, func(context.Context) (string, error) { return strings.ToUpper(secret), nil })
 	if err != nil || got != strings.ToUpper(secret) {
 		t.Fatalf("got %d bytes, %v", len(got), err)
 	}
 	p.Close()
-	tp.mu.Lock()
-	defer tp.mu.Unlock()
-	crossed := tp.kept.Bytes()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	crossed := w.kept.Bytes()
 	if len(crossed) < 2*len(secret) {
-		t.Fatalf("only %d bytes went through the tap", len(crossed))
+		t.Fatalf("only %d bytes went through the wire", len(crossed))
 	}
-	for _, word := range []string{"a checksum that nobody", "A CHECKSUM THAT NOBODY", <-invites, "plain"} {
+	for _, word := range []string{"a checksum that nobody", "A CHECKSUM THAT NOBODY", <-invites} {
 		if bytes.Contains(crossed, []byte(word)) {
 			t.Errorf("%.30q… crossed in plain text", word)
 		}
