@@ -39,9 +39,15 @@ func (d *Desk) deliver(size int, do func()) {
 	}
 }
 
-// deliverAll delivers until nothing is left.
+// deliverAll delivers until nothing is left. After a logger that ends its goroutine, another goes on.
 func (d *Desk) deliverAll() {
 	q := &d.log
+	returned := false
+	defer func() {
+		if !returned {
+			d.Owner.Go(d.deliverAll)
+		}
+	}()
 	for {
 		q.mu.Lock()
 		if len(q.queue) == 0 {
@@ -53,6 +59,7 @@ func (d *Desk) deliverAll() {
 			if dropped > 0 {
 				d.Owner.Dropped(dropped)
 			}
+			returned = true
 			return
 		}
 		next := q.queue[0]

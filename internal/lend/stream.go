@@ -247,12 +247,19 @@ func (s *stream) creditLocked() int {
 	return 0
 }
 
-// goLocked runs f, which uses value, on a goroutine of its own.
+// goLocked runs f, which uses value, on a goroutine of its own. A method that ends that goroutine ends the call: nobody else is
+// there to answer.
 func (s *stream) goLocked(f func()) {
 	s.running++
 	s.desk.using.Go(func() {
-		defer s.leave()
+		returned := false
+		defer func() {
+			if s.leave(); !returned {
+				s.desk.Owner.Fail(fmt.Errorf("a method of a %T ended its goroutine with runtime.Goexit (t.FailNow does that too)", s.value))
+			}
+		}()
 		f()
+		returned = true
 	})
 }
 
