@@ -14,7 +14,7 @@ import (
 //
 // The function is sent to each runner once, and what it captured is shared there by the items of this loop, as
 // goroutines would share it. The inputs, copied as they come, are sent one by one: each is a call of its own, with its own
-// [Timeout], waiting and running together. As many are under way as the pool has slots, and in is read at most
+// [Timeout], waiting and running together. As many are under way as the pool has slots, also after a [Pool.Resize], and in is read at most
 // twice as far ahead of what the loop has got (at least 64, at most 8192 inputs), by one other goroutine.
 // With [PerCall] the function goes along with each input, and every item has a copy of what it captured.
 //

@@ -32,8 +32,6 @@ type mapping struct {
 	calls   context.Context // of the items: the mapping ends them itself
 	whole   bool            // every item brings the function
 	inOrder bool
-	slots   int // items under way, at most
-	window  int // inputs read and results not taken, at most
 	feeding sync.WaitGroup
 	fed     chan struct{} // closed when the input is not read any more
 	unwatch func()        // stops watching ctx
@@ -42,6 +40,8 @@ type mapping struct {
 	mu       sync.Mutex // guards what follows
 	room     sync.Cond  // for the input: something was taken, or is over, or moved
 	news     sync.Cond  // for the loop: something is over
+	slots    int        // items under way, at most
+	window   int        // inputs read and results not taken, at most
 	line     []*mappedItem
 	underWay []*mappedItem
 	ahead    int   // inputs whose result was not taken
@@ -87,8 +87,6 @@ func (p *Pool) newMapping(ctx context.Context, f sendable, input runner.Function
 		m.message = nil // that was to see whether it can cross
 	}
 	m.inOrder = !m.call.unordered
-	m.slots = min(p.pool.Stats().Max*p.config.MaxConcurrency, maxUnderWay)
-	m.window = max(2*m.slots, leastAhead)
 	return m, nil
 }
 
@@ -102,6 +100,7 @@ func causeOf(ctx context.Context) error {
 
 // begin has the input read.
 func (m *mapping) begin(each func(add func(runner.Function) bool)) {
+	m.call.pool.begun(m)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(m.ctx, func() {
 		defer close(ended)
@@ -378,6 +377,7 @@ var errLeft = errors.New("the loop was left")
 // end ends all that goes on.
 func (m *mapping) end() {
 	m.unwatch()
+	m.call.pool.ended(m)
 	m.stop(errLeft, context.Canceled)
 	patience := time.NewTimer(inputTime)
 	defer patience.Stop()

@@ -36,6 +36,7 @@ type Pool struct {
 	over bool           // nothing is begun in wg any more
 
 	mappings atomic.Uint64 // that were begun
+	loops    loops         // those that go on
 }
 
 // Open opens a pool and boots its Min runners, up to ten at a time, before it returns. It fails with the cause if one
@@ -158,6 +159,7 @@ func (p *Pool) Close() error {
 // they have none; what is missing to Min is booted, and Resize does not wait for it.
 func (p *Pool) Resize(least, most int) error {
 	err := p.pool.Resize(least, most)
+	p.resized()
 	if err == nil || errors.Is(err, pool.ErrClosed) {
 		return atRim(p.config.Name, err)
 	}
