@@ -44,6 +44,7 @@
 //     methods and no others, such as [mime/multipart.File], is used here while the function uses what stands in there.
 //   - A chan<- T or <-chan T is a channel of the same capacity there; see below. A chan T is refused: it goes one way.
 //   - An *http.Request comes along with its Body as such a reader and its context as such a context; its TLS state stays.
+//     An *http.Response does, too, without its TLS state and its Request.
 //
 // What stands in for a reader or writer has the methods of the variable's type and no more. It is read at most 256 KiB ahead, from
 // the function's first Read on. A Write returns before it is done, with at most 256 KiB on the way; its error comes from a
@@ -71,7 +72,7 @@
 //
 //	body, err := flame.Call(ctx, pool, func(context.Context) (io.ReadCloser, error) { return os.Open(name) })
 //
-// It holds its runner and its slot until it is closed, or ctx ends; the call's timeout is over when the function has returned. If the runner
+// The Body of an *http.Response in a result is another. It holds its runner and its slot until it is closed, or ctx ends; the call's timeout is over when the function has returned. If the runner
 // is lost, Read fails with a [RunnerLostError], never with io.EOF. What the program loses without closing it is closed,
 // with one warning that names the function. [Stats].Held says how many slots are held so.
 //

@@ -108,13 +108,19 @@ func refuseStruct(t reflect.Type) string {
 	return ""
 }
 
-// staysBehind says whether a field of a struct that crosses does not. An *http.Request comes without what belongs to
-// its connection.
+// staysBehind says whether a field of a struct that crosses does not. An *http.Request and an *http.Response come without
+// what belongs to their connection, the latter also without the request that it answers.
 func staysBehind(t reflect.Type, field string) bool {
-	if t.Name() != "Request" || t.PkgPath() != "net/http" {
+	if t.PkgPath() != "net/http" {
 		return false
 	}
-	return field == "TLS" || field == "Cancel" || field == "Response" || field == "GetBody"
+	switch t.Name() {
+	case "Request":
+		return field == "TLS" || field == "Cancel" || field == "Response" || field == "GetBody"
+	case "Response":
+		return field == "TLS" || field == "Request"
+	}
+	return false
 }
 
 // isLock says whether t is of those that goroutines share.
