@@ -72,8 +72,8 @@
 //
 //	body, err := flame.Call(ctx, pool, func(context.Context) (io.ReadCloser, error) { return os.Open(name) })
 //
-// The Body of an *http.Response in a result is another. It holds its runner and its slot until it is closed, or ctx ends; the call's timeout is over when the function has returned. If the runner
-// is lost, Read fails with a [RunnerLostError], never with io.EOF. What the program loses without closing it is closed,
+// The Body of an *http.Response in a result is another. It holds its runner and its slot until it is closed, or ctx ends; the call's
+// timeout is over when the function has returned. If the runner is lost, Read fails with a [RunnerLostError], never with io.EOF. What the program loses without closing it is closed,
 // with one warning that names the function. [Stats].Held says how many slots are held so.
 //
 // # What comes back by itself
