@@ -74,14 +74,15 @@ func (i *island) Boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 }
 
 // drop has packets that come in there, or go out, dropped from now on, or not any more.
-func (i *island) drop(t *testing.T, is bool, chains ...string) {
+func (i *island) drop(t *testing.T, is bool, rules ...string) {
 	t.Helper()
 	what := "-D"
 	if is {
 		what = "-A"
 	}
-	for _, chain := range chains {
-		out, err := exec.Command(i.ip, "netns", "exec", i.name, i.iptables, "-w", what, chain, "-j", "DROP").CombinedOutput()
+	for _, rule := range rules {
+		args := append([]string{"netns", "exec", i.name, i.iptables, "-w", what}, strings.Fields(rule+" -j DROP")...)
+		out, err := exec.Command(i.ip, args...).CombinedOutput()
 		if err != nil {
 			t.Errorf("iptables: %v: %s", err, out)
 		}
@@ -94,9 +95,9 @@ func TestN05_APartitionIsSurvivedIfItIsShortAndElseBothAgree(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for n, c := range []struct {
-		name   string
-		chains []string
-		lasts  time.Duration // 0: for ever
+		name  string
+		rules []string
+		lasts time.Duration // 0: for ever
 	}{
 		{"nothing passes", []string{"INPUT", "OUTPUT"}, 0},
 		{"nothing reaches the runner", []string{"INPUT"}, 0},
@@ -104,27 +105,29 @@ func TestN05_APartitionIsSurvivedIfItIsShortAndElseBothAgree(t *testing.T) {
 		{"nothing passes for 7 s", []string{"INPUT", "OUTPUT"}, 7 * time.Second},
 		{"nothing reaches the runner for 7 s", []string{"INPUT"}, 7 * time.Second},
 		{"nothing reaches the parent for 7 s", []string{"OUTPUT"}, 7 * time.Second},
+		{"what is large does not reach the parent", []string{"OUTPUT -m length --length 1000:"}, 0},
+		{"a third does not arrive", []string{"INPUT -m statistic --mode random --probability 0.3"}, 12 * time.Second},
 	} {
 		all.Go(func() {
-			t.Run(c.name, func(t *testing.T) { partition(t, newIsland(t, n), c.chains, c.lasts) })
+			t.Run(c.name, func(t *testing.T) { partition(t, newIsland(t, n), c.rules, c.lasts) })
 		})
 	}
 	all.Wait()
 }
 
-func partition(t *testing.T, i *island, chains []string, lasts time.Duration) {
+func partition(t *testing.T, i *island, rules []string, lasts time.Duration) {
 	p, err := flame.Open(t.Context(), flame.Config{Name: "test", Backend: i, Max: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	runner := pid(t, p)
-	steps := make(chan int)
-	var out chan<- int = steps
+	steps, bulk := make(chan step, 1000), []byte(letters(5000))
+	var out chan<- step = steps
 	task := flame.Start(t.Context(), p, func(ctx context.Context) (int, error) { // something every 100 ms, for 9 s
 		for n := range 90 {
 			select {
-			case out <- n:
+			case out <- step{Name: fmt.Sprint(n), Data: bulk}:
 			case <-ctx.Done():
 				return 0, context.Cause(ctx)
 			}
@@ -133,14 +136,14 @@ func partition(t *testing.T, i *island, chains []string, lasts time.Duration) {
 		return os.Getpid(), nil
 	}, flame.Timeout(-1))
 	begin := time.Now()
-	i.drop(t, true, chains...)
+	i.drop(t, true, rules...)
 	if lasts > 0 {
 		n := 0
 		<-time.After(lasts)
-		i.drop(t, false, chains...)
+		i.drop(t, false, rules...)
 		for ; n < 90; n++ {
-			if got := <-steps; got != n {
-				t.Fatalf("element %d came where %d belongs", got, n)
+			if got := <-steps; got.Name != fmt.Sprint(n) || string(got.Data) != string(bulk) {
+				t.Fatalf("element %s came where %d belongs", got.Name, n)
 			}
 		}
 		if got, err := task.Wait(t.Context()); got != runner || err != nil {
