@@ -196,7 +196,7 @@ func (p *Pool) awaitEnd(l *live) (killed *StuckError) {
 			leaving = nil
 			continue
 		case <-l.session.Turned():
-			p.event(nil, func(now time.Duration) { p.state.turn(l.runner, l.session.Away(), now) })
+			p.turn(l)
 			continue
 		case culprit := <-l.killed:
 			killed = p.accuse(l, culprit)
@@ -211,6 +211,21 @@ func (p *Pool) awaitEnd(l *live) (killed *StuckError) {
 		default:
 		}
 		return killed
+	}
+}
+
+// turn notes that a runner cannot be reached, or that it can again.
+func (p *Pool) turn(l *live) {
+	away, turned := l.session.Away(), false
+	p.event(nil, func(now time.Duration) {
+		turned = l.runner.away != away
+		p.state.turn(l.runner, away, now)
+	})
+	switch {
+	case turned && away:
+		p.config.Logger.Warn("flame: runner cannot be reached", "pool", p.config.Name, "runner", l.runner.id, "instance", l.inst.ID())
+	case turned:
+		p.config.Logger.Info("flame: runner is back", "pool", p.config.Name, "runner", l.runner.id, "instance", l.inst.ID())
 	}
 }
 

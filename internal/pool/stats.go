@@ -46,6 +46,7 @@ type RunnerStats struct {
 	ID      string
 	Stage   string        // booting, ready or draining
 	Reason  Reason        // why it takes no more calls
+	Away    bool          // it cannot be reached now, and may come back
 	Running int           // calls that hold one of its slots
 	Held    int           // of these, those that have returned something that is not closed
 	Served  int           // calls whose function it was sent and is over
@@ -97,7 +98,7 @@ func (h *history) totals() Totals {
 
 func (r *runner) stats(now time.Duration) RunnerStats {
 	s := RunnerStats{
-		ID: r.id, Stage: r.stage.String(), Reason: r.why,
+		ID: r.id, Stage: r.stage.String(), Reason: r.why, Away: r.away,
 		Running: r.load, Held: r.held, Served: r.served, Age: now - r.began,
 	}
 	if r.load == 0 && r.stage != booting {
