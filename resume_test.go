@@ -181,7 +181,7 @@ func TestN05_NewCallsGoWhereTheConnectionIs(t *testing.T) {
 	w.closed = true
 	w.mu.Unlock()
 	// when calls come, then the other one has them, and nobody waits.
-	<-time.After(100 * time.Millisecond)
+	settle(t, func() bool { return away(p) == 1 }, func() string { return fmt.Sprintf("%+v", p.Stats().Runners) })
 	there := pid(t, p)
 	for range 30 {
 		begin := time.Now()
@@ -191,9 +191,20 @@ func TestN05_NewCallsGoWhereTheConnectionIs(t *testing.T) {
 		}
 	}
 	w.shut(false)
-	if s := p.Stats(); s.Moved+s.Lost > 0 {
+	settle(t, func() bool { return away(p) == 0 }, func() string { return fmt.Sprintf("%+v", p.Stats().Runners) })
+	if s := p.Stats(); s.Moved+s.Lost > 0 || s.Ready != 2 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// away is how many runners of a pool cannot be reached.
+func away(p *flame.Pool) (n int) {
+	for _, r := range p.Stats().Runners {
+		if r.Away {
+			n++
+		}
+	}
+	return n
 }
 
 func TestN05_NothingIsLeftOfConnectionsThatWereReplaced(t *testing.T) {

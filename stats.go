@@ -42,6 +42,7 @@ type RunnerStats struct {
 	ID      string
 	Stage   string        // booting, ready or draining
 	Reason  string        // why it is draining, see Event
+	Away    bool          // its connection is gone: it gets no calls, and may come back, see Config.ResumeWindow
 	Running int           // calls that hold one of its slots
 	Held    int           // of these, those that have returned something that is not closed yet
 	Served  int           // calls that are over
@@ -71,6 +72,6 @@ func (p *Pool) Stats() Stats {
 
 func runnerStats(r pool.RunnerStats) RunnerStats {
 	return RunnerStats{
-		ID: r.ID, Stage: r.Stage, Reason: string(r.Reason), Running: r.Running, Held: r.Held, Served: r.Served, Age: r.Age, Idle: r.Idle,
+		ID: r.ID, Stage: r.Stage, Reason: string(r.Reason), Away: r.Away, Running: r.Running, Held: r.Held, Served: r.Served, Age: r.Age, Idle: r.Idle,
 	}
 }
