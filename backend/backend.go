@@ -82,6 +82,14 @@ type Local interface {
 	Local()
 }
 
+// Silent is implemented by a Backend that cannot see what its copies of the program write to stdout and stderr: nothing
+// of it comes to [Spec.Output].
+type Silent interface {
+	Backend
+	// Silent is never called; having it is the statement.
+	Silent()
+}
+
 // A Reaper is a Backend that can remove what a parent left when it died without a chance to stop it.
 type Reaper interface {
 	// Reap removes instances whose parent is provably gone and returns their ids. With dryRun it only
@@ -104,7 +112,7 @@ type Spec struct {
 	Env []string
 	// Dir is the working directory; empty means the backend's default.
 	Dir string
-	// Output is where the backend writes what the copy writes to stdout and stderr, if it can see that. Writes do not
+	// Output is where the backend writes what the copy writes to stdout and stderr; a [Silent] one does not. Writes do not
 	// block, and come from one goroutine at a time. It may be nil.
 	Output io.Writer
 	// Labels mark the instance where the engine can hold labels.

@@ -12,7 +12,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +41,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) backend.Backend) {
 		{"a runner that never joins is stopped at the boot timeout", (*suite).neverJoins},
 		{"an instance that dies by itself says how", (*suite).diesByItself},
 		{"close leaves no instance", (*suite).closes},
+		{"what a runner prints comes to the spec's output", (*suite).prints},
 		{"nothing secret is in the spec's labels", (*suite).labels},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,9 +110,9 @@ func (r networkedRecorder) Address(ctx context.Context) (listen, dial string, er
 	return r.networked.Address(ctx)
 }
 
-// open opens a pool on the backend; it is closed after the check.
+// open opens a pool on the backend; it is closed after the check. What it logs is the test's.
 func (s *suite) open(c flame.Config) (*flame.Pool, error) {
-	c.Name, c.Backend = "backendtest", s.backend
+	c.Name, c.Backend, c.Logger = "backendtest", s.backend, slog.New(slog.NewTextHandler(s.Output(), nil))
 	if s.local {
 		c.Backend = localRecorder{s.backend}
 	}
@@ -268,6 +272,67 @@ func (s *suite) allDone() {
 		case <-i.Done():
 		default:
 			s.Errorf("instance %s is left", i.ID())
+		}
+	}
+}
+
+// printed takes what a runner prints.
+type printed struct {
+	to io.Writer // gets the same
+
+	mu  sync.Mutex // guards what follows
+	all []byte
+	new chan struct{} // has one whenever there is more
+}
+
+// Write takes it, and passes it on.
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	p.all = append(p.all, b...)
+	p.mu.Unlock()
+	select {
+	case p.new <- struct{}{}:
+	default: // it has one
+	}
+	if p.to == nil {
+		return len(b), nil
+	}
+	return p.to.Write(b)
+}
+
+// String is what it has taken so far.
+func (p *printed) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.all)
+}
+
+// prints waits for both lines while the runner lives: output that comes at its end only is of no use to who watches.
+func (s *suite) prints() {
+	if s.local {
+		s.Skip("what a runner in the parent's own process prints is the parent's")
+	}
+	out := &printed{new: make(chan struct{}, 1)}
+	s.backend.change = func(spec *backend.Spec) { out.to, spec.Output = spec.Output, out }
+	p := s.mustOpen(flame.Config{Max: 1})
+	if err := flame.Run(s.ctx, p, func(context.Context) error {
+		fmt.Println("a line on stdout")
+		fmt.Fprintln(os.Stderr, "a line on stderr")
+		return nil
+	}); err != nil {
+		s.Fatal(err)
+	}
+	if _, silent := s.backend.Backend.(backend.Silent); silent {
+		if err := p.Close(); err != nil || out.String() != "" {
+			s.Errorf("a backend.Silent wrote %q; closing the pool says %v", out, err)
+		}
+		return
+	}
+	for !strings.Contains(out.String(), "a line on stdout\n") || !strings.Contains(out.String(), "a line on stderr\n") {
+		select {
+		case <-out.new:
+		case <-s.ctx.Done():
+			s.Fatalf("Spec.Output got %q; a backend that cannot see what its copies print says so, as a backend.Silent", out)
 		}
 	}
 }

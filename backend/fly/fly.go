@@ -158,7 +158,11 @@ func (f *platform) Address(context.Context) (listen, dial string, err error) {
 	return cmp.Or(f.options.Listen, net.JoinHostPort(f.options.Dial, "0")), f.options.Dial, nil
 }
 
+// Silent states that what machines print is not seen here: the Machines API has no way to read it. It is in the app's log.
+func (*platform) Silent() {}
+
 var (
 	_ backend.Networked = (*platform)(nil)
 	_ backend.Reaper    = (*platform)(nil)
+	_ backend.Silent    = (*platform)(nil)
 )

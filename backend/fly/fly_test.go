@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -210,4 +211,32 @@ func TestF11_NoRoomForLongerThanABootIsABootError(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "it was not ready in 2s") || !strings.Contains(err.Error(), "insufficient capacity") || time.Since(start) > 20*time.Second {
 		t.Errorf("after %v: %v", time.Since(start), err)
 	}
+}
+
+func TestF14_WithPerCallWhatAFunctionPrintsComesOverTheSession(t *testing.T) {
+	log := make(lines, 100)
+	p := mustOpen(t, options(t, newCloud(t)), flame.Config{Isolation: flame.PerCall, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err := flame.Run(t.Context(), p, func(context.Context) error { fmt.Println("printed on a machine"); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for line := ""; !strings.Contains(line, `msg="printed on a machine" pool=fly-test runner=fly-test-`); {
+		select {
+		case line = <-log:
+		case <-ctx.Done():
+			t.Fatal("it is not logged")
+		}
+	}
+}
+
+// lines takes what is written, as long as there is room.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	select {
+	case l <- string(b):
+	default:
+	}
+	return len(b), nil
 }

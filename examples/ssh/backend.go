@@ -15,11 +15,10 @@ import (
 
 // machine is a backend whose runners are processes of another machine, reached by ssh. The executable is there already.
 type machine struct {
-	ssh  []string  // the command, as far as the host: ssh -p 2222 user@host
-	path string    // of the executable, over there
-	dial string    // this machine's address, seen from there
-	env  []string  // names of the variables that runners get
-	out  io.Writer // for what runners write; used by many at once
+	ssh  []string // the command, as far as the host: ssh -p 2222 user@host
+	path string   // of the executable, over there
+	dial string   // this machine's address, seen from there
+	env  []string // names of the variables that runners get
 }
 
 // Address says that this machine listens at any port of any address, and what runners dial.
@@ -33,16 +32,13 @@ wait $p; exit $?; }
 
 // Boot has a shell over there start the program. It is told so on stdin: arguments could be read by others.
 func (m machine) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
 	p := &process{id: spec.ID, ssh: exec.Command(m.ssh[0], append(m.ssh[1:len(m.ssh):len(m.ssh)], "sh", "-s")...), done: make(chan struct{})}
-	p.ssh.Stdout, p.ssh.Stderr = m.out, m.out
+	p.ssh.Stdout, p.ssh.Stderr = spec.Output, spec.Output // the same: ssh's own words, too
 	stdin, err := p.ssh.StdinPipe()
-	if err == nil {
-		err = p.ssh.Start()
+	if err != nil || ctx.Err() != nil {
+		return nil, errors.Join(err, context.Cause(ctx))
 	}
-	if err != nil {
+	if err := p.ssh.Start(); err != nil {
 		return nil, err
 	}
 	for _, v := range spec.Allowed(m.env...) {
@@ -67,15 +63,14 @@ type process struct {
 
 // follow waits for the end. What ssh exits with is what the program did, or 128 and the signal that ended it.
 func (p *process) follow() {
-	err := p.ssh.Wait()
-	if exit := new(exec.ExitError); errors.As(err, &exit) {
+	p.err = p.ssh.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](p.err); ok {
 		end := &backend.ExitError{Code: exit.ExitCode()}
 		if end.Code > 128 && end.Code < 255 { // 255 is ssh's own
 			end.Code, end.Signal = -1, syscall.Signal(end.Code-128)
 		}
-		err = end
+		p.err = end
 	}
-	p.err = err
 	close(p.done)
 }
 

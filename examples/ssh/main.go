@@ -31,7 +31,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	m := machine{ssh: append([]string{"ssh", "-o", "BatchMode=yes"}, flag.Args()...), path: *path, dial: *dial, out: os.Stderr}
+	m := machine{ssh: append([]string{"ssh", "-o", "BatchMode=yes"}, flag.Args()...), path: *path, dial: *dial}
 	if err := run(context.Background(), m); err != nil {
 		log.Fatal(err)
 	}

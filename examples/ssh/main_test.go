@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -68,7 +69,7 @@ func server(t *testing.T) machine {
 			"ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 			"-i", filepath.Join(dir, "user"), "-p", port, "127.0.0.1",
 		},
-		path: filepath.Join(dir, "the app"), dial: "127.0.0.1", env: []string{"FLAME_BACKENDTEST", "GORACE"}, out: t.Output(),
+		path: filepath.Join(dir, "the app"), dial: "127.0.0.1", env: []string{"FLAME_BACKENDTEST", "GORACE"},
 	}
 	for start := time.Now(); ; {
 		err := m.bring(t.Context())
@@ -85,10 +86,7 @@ func server(t *testing.T) machine {
 
 func TestTheBackendPassesTheSuite(t *testing.T) {
 	m := server(t)
-	backendtest.Run(t, func(t *testing.T) backend.Backend {
-		m.out = t.Output()
-		return m
-	})
+	backendtest.Run(t, func(*testing.T) backend.Backend { return m })
 }
 
 func TestTheProgramRunsOnTheOtherSide(t *testing.T) {
@@ -142,9 +140,11 @@ func TestARunnerEndsWithItsSSH(t *testing.T) {
 
 func TestAHostThatCannotBeReachedIsToldInWords(t *testing.T) {
 	m := server(t)
-	var said strings.Builder
-	m.ssh[len(m.ssh)-2], m.out = "1", &said
-	_, err := flame.Open(t.Context(), flame.Config{Name: "ssh-test", Min: 1, Backend: m})
+	var said strings.Builder // written to by one goroutine, which Open waits for when it fails
+	m.ssh[len(m.ssh)-2] = "1"
+	_, err := flame.Open(t.Context(), flame.Config{
+		Name: "ssh-test", Min: 1, Backend: m, Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	})
 	var boot *flame.BootError
 	if !errors.As(err, &boot) || !strings.Contains(said.String(), "refused") {
 		t.Errorf("got %v, and ssh said %q", err, said.String())

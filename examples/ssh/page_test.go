@@ -19,3 +19,10 @@ func TestThePageShowsThisBackend(t *testing.T) {
 		t.Error("docs/backends.md shows another backend than backend.go: put that in between its ```go and ```")
 	}
 }
+
+func TestTheBackendIsLessThanAHundredLines(t *testing.T) {
+	code, err := os.ReadFile("backend.go")
+	if n := strings.Count(string(code), "\n"); err != nil || n >= 100 {
+		t.Errorf("%d lines, %v", n, err)
+	}
+}
