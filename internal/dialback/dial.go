@@ -33,20 +33,25 @@ func silence(window time.Duration) time.Duration {
 	return 15 * time.Second
 }
 
-// Dial connects to the parent, shows the ticket, and returns the line to the parent. It tries until the parent answers or
-// ctx ends; the error is the last attempt's. Who answers with another key than the parent's is told nothing.
+// Dial connects to the parent and shows the ticket, and returns the line to the parent. It tries until the parent answers or ctx ends; the error is then that of the
+// last attempt which ctx has not cut short. Who answers with another key than the parent's is told nothing.
 func Dial(ctx context.Context, t *Ticket, c Claims) (*line.Line, error) {
+	var last error
 	for {
 		l, err := t.join(ctx, c)
 		if err == nil || errors.Is(err, errImpostor) {
 			return l, err
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 		wait := time.NewTimer(again)
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
 			wait.Stop()
-			return nil, fmt.Errorf("dial the parent at %s: %w", t.Addr, err)
+			return nil, fmt.Errorf("dial the parent at %s: %w: is there a firewall in between, or another address "+
+				"by which runners reach it and that the backend has to be told (Listen and Dial)?", t.Addr, last)
 		}
 	}
 }
