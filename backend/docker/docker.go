@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,9 +113,20 @@ func (e *engine) boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 	}
 	i := newInstance(e.Client, made.ID, output)
 	if err := i.start(ctx); err != nil {
-		return nil, fmt.Errorf("start container %s: %w", i.ID(), err)
+		return nil, fmt.Errorf("start container %s: %w%s", i.ID(), err, e.wayOut(err))
 	}
 	return i, nil
+}
+
+// wayOut adds what to do where the engine's own words leave that open.
+func (e *engine) wayOut(err error) string {
+	switch said := err.Error(); {
+	case e.GPUs != 0 && strings.Contains(said, "capabilities: [[gpu]]"):
+		return " (Options.GPUs needs a GPU on the engine's host, and the NVIDIA container toolkit)"
+	case strings.Contains(said, "no such file or directory"):
+		return " (is the executable static, with CGO_ENABLED=0, and at Options.Path in the image?)"
+	}
+	return ""
 }
 
 // container says what to create.

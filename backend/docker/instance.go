@@ -1,7 +1,9 @@
 package docker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -24,7 +26,9 @@ type instance struct {
 	id     string
 	output io.Writer
 	since  time.Time
-	done   chan struct{} // closed by follow
+	done   chan struct{}      // closed by follow
+	life   context.Context    // ends when nobody wants to know any more how the container is
+	end    context.CancelFunc // ends it
 	wg     sync.WaitGroup
 
 	mu  sync.Mutex // guards what follows
@@ -33,26 +37,24 @@ type instance struct {
 }
 
 func newInstance(c *client.Client, id string, output io.Writer) *instance {
-	return &instance{client: c, id: id, output: output, since: time.Now(), done: make(chan struct{})}
+	i := &instance{client: c, id: id, output: output, since: time.Now(), done: make(chan struct{})}
+	i.life, i.end = context.WithCancel(context.Background())
+	return i
 }
 
 // start starts the container and follows it from its first moment on.
 func (i *instance) start(ctx context.Context) error {
-	attached, err := i.client.ContainerAttach(ctx, i.id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+	w, err := i.watch(ctx, container.WaitConditionNextExit)
 	if err != nil {
+		i.end()
 		return err
 	}
-	life, end := context.WithCancel(context.Background())
-	ended := i.client.ContainerWait(life, i.id, client.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
 	if _, err := i.client.ContainerStart(ctx, i.id, client.ContainerStartOptions{}); err != nil {
-		end()
-		attached.Close()
+		i.end()
+		w.output.Close()
 		return err
 	}
-	i.wg.Go(func() {
-		defer end()
-		i.follow(ended, attached.HijackedResponse)
-	})
+	i.wg.Go(func() { i.follow(w) })
 	return nil
 }
 
@@ -61,31 +63,94 @@ const (
 	leftovers = 2 * time.Second
 	// afterwards is how late the engine may say that a container's end was for want of memory.
 	afterwards = 300 * time.Millisecond
+	// again is how long after a failure the engine is asked once more.
+	again = 250 * time.Millisecond
 	// killed is the exit code of what SIGKILL has ended.
 	killed = 128 + int64(syscall.SIGKILL)
 )
 
-// follow waits for the container's end while its output is read.
-func (i *instance) follow(ended client.ContainerWaitResult, attached client.HijackedResponse) {
-	var copied sync.WaitGroup
-	copied.Go(func() {
-		to := io.MultiWriter(i, i.output)
-		_, _ = stdcopy.StdCopy(to, to, attached.Reader) // until the container has ended
-	})
-	var err error
-	select {
-	case r := <-ended.Result:
-		err = i.exitError(r.StatusCode)
-	case failed := <-ended.Error:
-		err = fmt.Errorf("the engine does not say how container %s ended: %w", i.ID(), failed)
+// watch is what the engine tells of a container while it runs.
+type watch struct {
+	output client.HijackedResponse
+	ended  client.ContainerWaitResult
+}
+
+func (i *instance) watch(ctx context.Context, until container.WaitCondition) (*watch, error) {
+	attached, err := i.client.ContainerAttach(ctx, i.id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return nil, err
 	}
-	_ = attached.Conn.SetReadDeadline(time.Now().Add(leftovers))
-	copied.Wait()
-	attached.Close()
+	ended := i.client.ContainerWait(i.life, i.id, client.ContainerWaitOptions{Condition: until})
+	return &watch{attached.HijackedResponse, ended}, nil
+}
+
+// follow waits for the container's end while its output is read. An engine that goes away for a while says nothing of its
+// containers: how this one is it is asked when it is back.
+func (i *instance) follow(w *watch) {
+	defer i.end()
+	err := i.listen(w)
+	for away := new(awayError); errors.As(err, &away); {
+		if w, err = i.resume(err); w != nil {
+			err = i.listen(w)
+		}
+	}
 	i.mu.Lock()
 	i.err = err
 	i.mu.Unlock()
 	close(i.done)
+}
+
+// awayError says that the engine does not answer.
+type awayError struct{ cause error }
+
+// Error says it in words.
+func (e *awayError) Error() string { return fmt.Sprintf("the engine is away: %v", e.cause) }
+
+// listen reads a container's output until it has ended, or the engine is away.
+func (i *instance) listen(w *watch) (err error) {
+	var copied sync.WaitGroup
+	copied.Go(func() {
+		to := io.MultiWriter(i, i.output)
+		_, _ = stdcopy.StdCopy(to, to, w.output.Reader) // until the container has ended
+	})
+	select {
+	case r := <-w.ended.Result:
+		err = i.exitError(r.StatusCode)
+	case failed := <-w.ended.Error:
+		err = &awayError{failed}
+	}
+	_ = w.output.Conn.SetReadDeadline(time.Now().Add(leftovers))
+	copied.Wait()
+	w.output.Close()
+	return err
+}
+
+// resume waits for an engine that is away, until nobody wants to know any more. It returns how the container has ended, or what the
+// engine tells from now on.
+func (i *instance) resume(away error) (*watch, error) {
+	wait := time.NewTimer(again)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-i.life.Done():
+		return nil, fmt.Errorf("how container %s is cannot be said: %v", i.ID(), away)
+	}
+	ctx, cancel := context.WithTimeout(i.life, undo)
+	defer cancel()
+	found, err := i.client.ContainerInspect(ctx, i.id, client.ContainerInspectOptions{})
+	switch {
+	case isNotFound(err):
+		return nil, fmt.Errorf("container %s is gone, and the engine, which was away, does not say how it ended", i.ID())
+	case err != nil:
+		return nil, &awayError{err}
+	case !found.Container.State.Running:
+		return nil, i.exitError(int64(found.Container.State.ExitCode))
+	}
+	w, err := i.watch(ctx, container.WaitConditionNotRunning)
+	if err != nil {
+		return nil, &awayError{err}
+	}
+	return w, nil
 }
 
 func (i *instance) exitError(code int64) error {
@@ -153,9 +218,7 @@ func (i *instance) Output() []byte {
 // Stop asks with SIGTERM and insists with SIGKILL. With a context that has ended it does not ask.
 func (i *instance) Stop(ctx context.Context) error {
 	if ctx.Err() == nil {
-		if err := i.signal(ctx, "SIGTERM"); err != nil {
-			return err
-		}
+		_ = i.signal(ctx, "SIGTERM") // who cannot be asked is insisted on later
 		select {
 		case <-i.done:
 			return nil
@@ -164,14 +227,18 @@ func (i *instance) Stop(ctx context.Context) error {
 	}
 	insist, cancel := context.WithTimeout(context.WithoutCancel(ctx), undo)
 	defer cancel()
-	if err := i.signal(insist, "SIGKILL"); err != nil {
-		return err
-	}
-	select {
-	case <-i.done:
-		return nil
-	case <-insist.Done():
-		return fmt.Errorf("docker: container %s does not end", i.ID())
+	tick := time.NewTicker(again)
+	defer tick.Stop()
+	for {
+		err := i.signal(insist, "SIGKILL")
+		select {
+		case <-i.done:
+			return nil
+		case <-tick.C: // the engine may be away, and come back
+		case <-insist.Done():
+			i.end()
+			return fmt.Errorf("docker: container %s does not end: %w", i.ID(), cmp.Or(err, context.Cause(insist)))
+		}
 	}
 }
 
@@ -186,7 +253,7 @@ func (i *instance) signal(ctx context.Context, signal string) error {
 	if err == nil || isNotFound(err) || errdefs.IsConflict(err) || ctx.Err() != nil { // it has ended, or is about to be insisted on
 		return nil
 	}
-	return fmt.Errorf("docker: stop container %s: %w", i.ID(), err)
+	return err
 }
 
 func isNotFound(err error) bool { return errdefs.IsNotFound(err) }
