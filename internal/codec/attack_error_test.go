@@ -190,7 +190,7 @@ var volumes = []struct {
 		one(0, u(tagNil)),
 		{head(kindMany, 2, 2_000), times(2_000, cat(textOfWire(""), sliceOf(2, 1, 0), sliceOf(3, 20_000, 0), textOfWire(""), make([]byte, 17)))},
 		one(3, textOfWire("Z"), make([]byte, 9)),
-		{head: cat(head(kindMany, 4, 20_000), make([]byte, 16*20_000))},
+		{head: cat(head(kindMany, 4, 20_000), u(0), make([]byte, 16*20_000))},
 	}}, "again and again"},
 	{"errors", into[[]error](), forged{types: types(into[error](), into[quoting]()), objects: []piece{
 		one(0, sliceOf(1, 1, 0)), {head(kindMany, 1, 50_000), times(50_000, face(2, formBox, ref(2)))}, one(2, u(faceNil)),

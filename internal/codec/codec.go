@@ -34,6 +34,7 @@ type Options struct {
 	Notice  Notice   // is told if the message is large; may be nil
 	Returns *Watched // what the message has of it need not stay behind; may be nil
 	Result  bool     // the message is a result, which the parent will not trust: what it would refuse, Encode refuses
+	Behind  int      // how many bytes go ahead of the message, in the same memory: see aligned
 }
 
 // Notice is told of a message that has NoticeFrom bytes or more.
@@ -125,14 +126,18 @@ func begin(ptr any) (*encoder, unsafe.Pointer, *plan, error) {
 // Decode fills *ptr from data, which it does not keep. After an error *ptr may be filled in part. A
 // message that decodes without error was read to its end.
 func Decode(data []byte, ptr any, trust Trust) error {
-	return decode(data, ptr, trust, nil)
+	return decode(source{data: data, trust: trust}, ptr, nil)
 }
 
-func decode(data []byte, ptr any, trust Trust, b Borrower) error {
-	return decodeWatched(data, ptr, trust, b, nil)
+// source is what is decoded.
+type source struct {
+	data     []byte
+	trust    Trust
+	given    bool     // data belongs to what is decoded from it: nobody else writes or reads it any more
+	borrower Borrower // nil: nothing can be lent
 }
 
-func decodeWatched(data []byte, ptr any, trust Trust, b Borrower, w *Watched) error {
+func decode(from source, ptr any, w *Watched) error {
 	im, err := image.Self()
 	if err != nil {
 		return err
@@ -141,9 +146,8 @@ func decodeWatched(data []byte, ptr any, trust Trust, b Borrower, w *Watched) er
 	if base == nil {
 		return errNotPointer
 	}
-	d := newDecoder(im, data, trust)
+	d := newDecoder(im, from)
 	defer d.release()
-	d.borrower = b
 	err = d.decode(planOf(t.Elem()), base)
 	if w != nil {
 		w.forget()

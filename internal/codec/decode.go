@@ -22,13 +22,11 @@ type object struct {
 
 // decoder makes values of a message. It is kept and used again.
 type decoder struct {
-	im       *image.Image
-	data     []byte
-	at       int // how much of data is read; data itself stays, as the garbage collector wants to know where pointers go
-	trust    Trust
-	borrower Borrower // nil: nothing can be lent
-	result   *plan    // untrusted bytes may name the types that it leads to
-	err      error
+	im *image.Image
+	source
+	at     int   // how much of data is read; data itself stays, as the garbage collector wants to know where pointers go
+	result *plan // untrusted bytes may name the types that it leads to
+	err    error
 
 	types     []*plan
 	layouts   []*plan
@@ -49,10 +47,10 @@ var decoders = sync.OnceValue(func() *sync.Pool {
 	return &sync.Pool{New: func() any { return new(decoder) }}
 })
 
-func newDecoder(im *image.Image, data []byte, trust Trust) *decoder {
+func newDecoder(im *image.Image, from source) *decoder {
 	d := decoders().Get().(*decoder)
-	d.im, d.data, d.trust = im, data, trust
-	d.guard.size = len(data)
+	d.im, d.source = im, from
+	d.guard.size = len(from.data)
 	return d
 }
 
@@ -294,13 +292,16 @@ func (d *decoder) copied(o *object, first bool, root *plan, base unsafe.Pointer)
 		d.fail("the objects do not fit in %d bytes", d.left())
 		return
 	}
+	if o.kind != kindMap && o.plan.padded(o.n) {
+		d.bytes(d.uint())
+	}
 	switch {
 	case o.kind == kindMap:
 		o.base = o.plan.mapping.make(o.plan, o.n)
 	case first && o.kind == kindOne && o.plan == root:
 		o.base = base
 	case o.plan.flat && o.plan.checks == nil && o.n > cloned/max(int(o.plan.size), 1):
-		o.base = d.clone(o.plan.size * uintptr(o.n))
+		o.base = d.clone(o.plan, o.n)
 		return
 	case o.n == 1:
 		o.base = d.stock.one(o.plan)
@@ -314,16 +315,6 @@ func (d *decoder) copied(o *object, first bool, root *plan, base unsafe.Pointer)
 
 // cloned is above which size flat memory is not zeroed before it is filled.
 const cloned = 1 << 10
-
-// clone returns a copy of the next n bytes, for variables without pointers. They need no true type: the garbage
-// collector has nothing to find in them, and memory of this size is aligned for all of them.
-func (d *decoder) clone(n uintptr) unsafe.Pointer {
-	b := d.bytes(uint64(n))
-	if b == nil {
-		return nil
-	}
-	return unsafe.Pointer(unsafe.SliceData(append([]byte(nil), b...)))
-}
 
 // static returns the address of a package-level variable.
 func (d *decoder) static(off uint64) unsafe.Pointer {

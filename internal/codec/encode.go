@@ -115,6 +115,7 @@ type encoder struct {
 	desk     []byte // where small messages are put together
 	parts    Message
 	snapshot bool
+	before   int // how many bytes are ahead of what is in out
 }
 
 // biggest is the largest part met so far.

@@ -215,7 +215,13 @@ func (d *decoder) string() string {
 		}
 		return d.texts[tag>>1]
 	}
-	s := d.letters.text(d.bytes(tag >> 1))
+	b := d.bytes(tag >> 1)
+	if d.stays(b) {
+		s := unsafe.String(unsafe.SliceData(b), len(b)) // nobody writes these bytes any more
+		d.texts = append(d.texts, s)
+		return s
+	}
+	s := d.letters.text(b)
 	if len(s) >= longText {
 		d.texts = append(d.texts, s)
 	}

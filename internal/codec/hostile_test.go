@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -326,6 +327,11 @@ func FuzzDecode(f *testing.F) {
 	for _, a := range attacks {
 		f.Add(a.as.bytes(f))
 	}
+	numbers := make([]float64, bulk/8)
+	if msg, err = Encode(&numbers, Options{}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(join(msg))
 	for _, a := range errorAttacks {
 		if data := a.as.bytes(f); len(data) < 1<<10 {
 			f.Add(data)
@@ -335,6 +341,10 @@ func FuzzDecode(f *testing.F) {
 		var r *result
 		if Decode(data, &r, Untrusted) == nil {
 			r.look()
+		}
+		var numbers []float64
+		if Take(bytes.Clone(data), &numbers, nil) == nil && len(numbers) > 0 {
+			numbers[len(numbers)-1] = 1
 		}
 		var names []string
 		if Decode(data, &names, Untrusted) == nil {

@@ -23,14 +23,15 @@ type Borrower interface {
 	Borrow(ref []byte, as reflect.Type) (any, error)
 }
 
-// Receive is Decode for a trusted message that may lend things.
+// Receive is Decode for a trusted message that may lend things. The memory of data goes with it: a large part may stay where it
+// is and be a slice or a string of *ptr, so nobody may write to data any more.
 func Receive(data []byte, ptr any, b Borrower) error {
-	return decode(data, ptr, Trusted, b)
+	return decode(source{data: data, trust: Trusted, given: true, borrower: b}, ptr, nil)
 }
 
-// Take is Decode for a result, which is not trusted and may lend what comesBack.
+// Take is Decode for a result, which is not trusted and may lend what comesBack. The memory of data goes with it, as with Receive.
 func Take(data []byte, ptr any, b Borrower) error {
-	return decode(data, ptr, Untrusted, b)
+	return decode(source{data: data, trust: Untrusted, given: true, borrower: b}, ptr, nil)
 }
 
 // Lends says whether a result of type t may lend something.

@@ -32,7 +32,7 @@ const (
 // ReceiveWatched is Receive, and remembers in w what is directly behind the pointers, slices and maps that closures
 // captured: what is written there stays behind.
 func ReceiveWatched(data []byte, ptr any, b Borrower, w *Watched) error {
-	return decodeWatched(data, ptr, Trusted, b, w)
+	return decode(source{data: data, trust: Trusted, given: true, borrower: b}, ptr, w)
 }
 
 // Changed describes the first piece of memory that has another content than when it came; "" if none has. It is

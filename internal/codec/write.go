@@ -43,7 +43,7 @@ func (e *encoder) write(o Options) (Message, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	e.snapshot = o.Snapshot
+	e.snapshot, e.before = o.Snapshot, o.Behind
 	e.out = append(e.newPart(e.room()), version)
 	e.writeTypes()
 	e.writeObjects()
@@ -82,6 +82,7 @@ func (e *encoder) newPart(room int) []byte {
 
 // endPart adds what was put together to the message.
 func (e *encoder) endPart() {
+	e.before += len(e.out)
 	if cap(e.out) > deskSize {
 		e.parts = append(e.parts, e.out)
 		return
@@ -160,6 +161,9 @@ func (e *encoder) writeObject(r *region) {
 			e.uint(id | uint64(kindMany))
 			e.uint(uint64(r.count))
 		}
+		if p.padded(r.count) {
+			e.align()
+		}
 		if p.flat { // nothing in it has to wait until the receiver has all objects
 			e.variables(p, r.addr, r.count)
 		}
@@ -227,6 +231,7 @@ func (e *encoder) raw(b []byte) {
 		b = append([]byte(nil), b...)
 	}
 	e.endPart()
+	e.before += len(b)
 	e.parts = append(e.parts, b)
 	e.out = e.newPart(0)
 }

@@ -149,7 +149,7 @@ func run(ctx context.Context, f Function, borrower *lend.Borrower, returned *len
 }
 
 func answerWith(result any, returned *lend.Returned, o codec.Options) [][]byte {
-	o.Result, o.Lender = true, returned
+	o.Result, o.Lender, o.Behind = true, returned, 1
 	msg, err := codec.Encode(result, o)
 	if err != nil {
 		return unsendable(err)
