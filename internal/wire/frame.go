@@ -59,11 +59,12 @@ const (
 // ErrCorrupt means that the bytes are not frames. The session they came from cannot go on.
 var ErrCorrupt = errors.New("corrupt frame")
 
-// Frame is one frame. Its payload is valid until the next one is read.
+// Frame is one frame. Its payload is valid until the next one is read, unless it was placed.
 type Frame struct {
 	Call    uint64
 	Kind    Kind
 	Payload []byte
+	Placed  bool // the payload is where Reader.Place wanted it
 }
 
 // AppendHeader appends the header of a frame with a payload of n bytes, which is at most MaxPayload.

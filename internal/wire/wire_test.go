@@ -32,6 +32,95 @@ func TestFramesSurviveAnyCut(t *testing.T) {
 	}
 }
 
+// both is a BothReader.
+type both struct{ io.Reader }
+
+func (b both) ReadBoth(first, second []byte) (int, error) {
+	n, err := b.Read(first)
+	if n < len(first) || err != nil {
+		return n, err
+	}
+	m, _ := b.Read(second)
+	return n + m, nil
+}
+
+// message is where a message of which pieces are placed comes together.
+type message struct {
+	data []byte
+	size int
+}
+
+func (m *message) place(_ uint64, n int) []byte {
+	if n > m.size-len(m.data) {
+		return nil
+	}
+	return m.data[len(m.data) : len(m.data)+n : m.size]
+}
+
+func (m *message) take(t *testing.T, f Frame) {
+	t.Helper()
+	at := len(m.data)
+	m.data = m.data[:at+len(f.Payload)]
+	if !f.Placed {
+		copy(m.data[at:], f.Payload)
+	} else if &m.data[at] != &f.Payload[0] {
+		t.Fatal("a chunk was placed elsewhere")
+	}
+}
+
+func TestChunksAreReadToWhereTheyBelong(t *testing.T) {
+	want := make([]byte, 3*MaxPayload+100)
+	for i := range want {
+		want[i] = byte(i * i >> 3)
+	}
+	var stream []byte
+	for rest := want; len(rest) > 0; rest = rest[min(len(rest), MaxPayload):] {
+		stream = AppendFrame(stream, Note, 1, []byte("between"))
+		stream = AppendFrame(stream, Chunk, 2, rest[:min(len(rest), MaxPayload)])
+	}
+	for name, r := range map[string]io.Reader{
+		"whole": bytes.NewReader(stream), "byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
+		"halves": iotest.HalfReader(bytes.NewReader(stream)), "both": both{bytes.NewReader(stream)},
+		"both, halves": both{iotest.HalfReader(bytes.NewReader(stream))}, "interrupted": both{iotest.TimeoutReader(bytes.NewReader(stream))},
+	} {
+		m := &message{data: make([]byte, 0, len(want)), size: len(want)}
+		reader := NewReader(r)
+		reader.Place = m.place
+		placed := 0
+		for len(m.data) < len(want) {
+			f, err := reader.Next()
+			switch {
+			case err == iotest.ErrTimeout:
+			case err != nil:
+				t.Fatalf("%s: after %d bytes: %v", name, len(m.data), err)
+			case f.Kind == Chunk:
+				m.take(t, f)
+				if f.Placed {
+					placed++
+				}
+			case string(f.Payload) != "between":
+				t.Fatalf("%s: %q", name, f.Payload)
+			}
+		}
+		if !bytes.Equal(m.data, want) || placed < 3 {
+			t.Errorf("%s: other bytes, or only %d chunks were placed", name, placed)
+		}
+		if _, err := reader.Next(); err != io.EOF {
+			t.Errorf("%s: after the last: %v", name, err)
+		}
+	}
+}
+
+func TestChunkThatIsCutOffIsUnexpected(t *testing.T) {
+	stream := AppendFrame(nil, Chunk, 1, make([]byte, MaxPayload))
+	m := &message{data: make([]byte, 0, MaxPayload), size: MaxPayload}
+	r := NewReader(bytes.NewReader(stream[:MaxPayload]))
+	r.Place = m.place
+	if _, err := r.Next(); err != io.ErrUnexpectedEOF {
+		t.Errorf("%v, want an unexpected end", err)
+	}
+}
+
 func TestInterruptedReadLosesNothing(t *testing.T) {
 	stream := AppendFrame(nil, Ping, 7, []byte("hello"))
 	r := NewReader(iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(stream))))
@@ -103,8 +192,19 @@ func TestHeadsRoundTripAndAreChecked(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add(AppendFrame(AppendFrame(nil, Hello, 0, []byte("{}")), Call, 1, AppendCallHead(nil, CallHead{})), 3)
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), 1)
+	f.Add(AppendFrame(nil, Chunk, 1, make([]byte, 20_000)), 1<<16|9000)
 	f.Fuzz(func(t *testing.T, stream []byte, portion int) {
-		r := NewReader(&portions{bytes.NewReader(stream), max(1, portion&0xffff)})
+		from := io.Reader(&portions{bytes.NewReader(stream), max(1, portion&0xffff)})
+		if portion&(1<<16) != 0 {
+			from = both{from}
+		}
+		r := NewReader(from)
+		r.Place = func(call uint64, n int) []byte {
+			if call%3 == 0 {
+				return nil
+			}
+			return make([]byte, n, n+int(call%1<<20))
+		}
 		var again []byte
 		for {
 			fr, err := r.Next()
