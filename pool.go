@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/codec"
 	"github.com/fleetinglambda/flame/internal/dialback"
 	"github.com/fleetinglambda/flame/internal/image"
 	"github.com/fleetinglambda/flame/internal/lend"
@@ -222,6 +223,7 @@ func (p *Pool) join(ctx context.Context, id string, inst backend.Instance) (*ses
 		return nil, err
 	}
 	limits := session.DefaultLimits
+	limits.Room = codec.Room
 	limits.Message = p.config.MessageLimit
 	raw, _ := inst.(interface{ Raw() bool }) // its output does not go to Spec.Output
 	s, err := session.Accept(ctx, conn, id, session.Welcome{

@@ -1,9 +1,20 @@
 package codec
 
-import "unsafe"
+import (
+	"strings"
+	"unsafe"
+)
 
 // Large memory without pointers stays where it has arrived: the message's own memory becomes what a slice or a string has. It
 // belongs to the value from then on, as large as it is, so this is for a message that is hardly anything else.
+
+// Room returns memory for a message of n bytes, with anything in it. To zero it would take about as long as to receive it.
+func Room(n int) []byte {
+	var b strings.Builder // is the one that allocates without that
+	b.Grow(n)
+	b.WriteByte(0)                                            // so that there is a string, which has all that memory
+	return unsafe.Slice(unsafe.StringData(b.String()), n)[:0] // no string is left that has the memory: it may be written
+}
 
 // padded says whether a few bytes may be ahead of n variables, so that they lie as variables of their type have to.
 func (p *plan) padded(n int) bool {

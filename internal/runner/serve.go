@@ -44,7 +44,7 @@ func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(bui
 		j.End(ctx, false)
 		return nil, fmt.Errorf("runner %s: %w", id, err)
 	}
-	j.server.Stacks, j.server.Cause = stacks, lend.ReadCause
+	j.server.Stacks, j.server.Cause, j.server.Room = stacks, lend.ReadCause, codec.Room
 	if j.slots != nil {
 		j.server.Stacks = j.slots.stacks
 		j.slots.server.Store(j.server)

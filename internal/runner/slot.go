@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetinglambda/flame/backend"
+	"github.com/fleetinglambda/flame/internal/codec"
 	"github.com/fleetinglambda/flame/internal/lend"
 	"github.com/fleetinglambda/flame/internal/session"
 )
@@ -69,6 +70,7 @@ func meet(ctx context.Context, inst backend.Instance, runner string, w session.W
 		return nil, err
 	}
 	limits := session.DefaultLimits
+	limits.Room = codec.Room
 	limits.Message, limits.Silence = w.Message, w.Silence
 	return session.Accept(ctx, conn, runner, w, limits)
 }

@@ -32,9 +32,9 @@ type Call struct {
 	// Attended says that the goroutine that sends goes on to Wait.
 	Attended bool
 
-	in      []byte // the result so far; its capacity is the whole
-	holding bool   // that result is not the last
-	held    bool   // Held has been called
+	in      arrival // the result so far
+	holding bool    // that result is not the last
+	held    bool    // Held has been called
 	head    [wire.CallHeadSize]byte
 
 	// Guarded by the session's lock.
@@ -80,7 +80,9 @@ func (s *Session) Send(c *Call, parts [][]byte, left time.Duration) error {
 		s.readInBackgroundLocked()
 	}
 	s.mu.Unlock()
-	s.out.flush()
+	if !c.Attended || !c.out.large { // else whoever sends writes it in Wait
+		s.out.flush()
+	}
 	return nil
 }
 
@@ -103,6 +105,8 @@ func (s *Session) Cancel(c *Call) { s.CancelFor(c, nil) }
 func (s *Session) Release(c *Call) {
 	if s.isLive(c) {
 		s.takeBack(c)
+	} else {
+		s.out.drop(&c.out)
 	}
 	s.mu.Lock()
 	c.released = true

@@ -67,7 +67,7 @@ func (c *carrier) end(err error) {
 
 // soon waits a moment for the next frame, if it is not there yet, in the way that is best for short waits.
 func (c *carrier) soon() {
-	if c.fast != nil && !c.in.Buffered() {
+	if c.fast != nil && !c.in.Buffered() && !c.in.Amid() {
 		c.fast.await()
 	}
 }
@@ -91,8 +91,10 @@ func (c *carrier) next() (wire.Frame, error) {
 
 // fast is a connection that need not hand small things to another goroutine.
 type fast interface {
-	tryWrite(b []byte) (int, error) // writes what fits, without waiting
-	await()                         // waits a moment for something to read
+	tryWrite(b [][]byte) (int, error) // writes what fits, one after the other, without waiting
+	awaitRoom()                       // waits a moment until more fits
+	waitRoom() error                  // waits until more fits
+	await()                           // waits a moment for something to read
 }
 
 // interruptible is a connection whose Read can be called off from outside.

@@ -16,6 +16,8 @@ const (
 	// maxRounds is how often a sender writes what others have added meanwhile, before the
 	// background writer takes over and he may go.
 	maxRounds = 4
+	// maxWaits is how often in a row a sender waits a moment for room, before the background writer takes over.
+	maxWaits = 5
 	// keepBuffer is the largest buffer kept for the next write.
 	keepBuffer = 4 * wire.MaxFrame
 )
@@ -24,8 +26,8 @@ const (
 // adds one writes it himself if that needs no waiting; the rest is left to a background writer.
 type outbox struct {
 	conn   io.Writer
-	try    func([]byte) (int, error) // writes what fits without blocking; nil if the connection can't
-	closed <-chan struct{}           // the session is over
+	fast   fast            // the connection's fast ways; nil if it has none
+	closed <-chan struct{} // the session is over
 	failed func(error)
 	wake   chan struct{} // one token: the background writer has the busy flag and should write
 
@@ -34,28 +36,18 @@ type outbox struct {
 	small   []byte     // whole frames in order
 	bulk    []*message // messages of more than one frame; each gets a chunk in turn
 	spare   []byte     // the buffer that becomes small when small is taken
-	rest    []byte     // what the last try could not write
-	busy    bool       // somebody writes
+	rest    load       // what is being written, or the last write has left
+	busy    bool       // somebody has the role of writing
+	writing bool       // and does
+	loads   int        // how often rest was made anew
 	over    bool       // nothing is written any more
 	added   int64      // bytes that ever went into small
 	offered int64      // of these, bytes that the connection has been given, whether it took them or not
 }
 
-// message is one call or result on its way out.
-type message struct {
-	kind  wire.Kind
-	call  uint64
-	head  []byte // of its first frame's payload
-	parts [][]byte
-	size  int64 // of what is left of parts
-	last  int64 // where in the stream its last byte is; math.MaxInt64 until it is added
-}
-
 func newOutbox(conn io.Writer, closed <-chan struct{}, failed func(error)) *outbox {
 	o := &outbox{conn: conn, closed: closed, failed: failed, wake: make(chan struct{}, 1)}
-	if q, ok := conn.(fast); ok {
-		o.try = q.tryWrite
-	}
+	o.fast, _ = conn.(fast)
 	o.written = sync.NewCond(&o.mu)
 	return o
 }
@@ -66,7 +58,7 @@ func newOutbox(conn io.Writer, closed <-chan struct{}, failed func(error)) *outb
 func (o *outbox) add(m *message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if int64(len(m.head))+m.size > wire.MaxPayload {
+	if m.large = int64(len(m.head))+m.size > wire.MaxPayload; m.large {
 		m.last = math.MaxInt64
 		m.parts = slices.Clone(m.parts)
 		o.addFrameLocked(m.kind, m.call, m.head)
@@ -95,54 +87,32 @@ func (o *outbox) addFrameLocked(k wire.Kind, call uint64, payload []byte) {
 	o.added += int64(wire.HeaderSize + len(payload))
 }
 
-// chunksLocked adds chunks of the large messages in turn until the write is large enough.
-func (o *outbox) chunksLocked() {
-	for len(o.bulk) > 0 && len(o.small) < writeSize {
-		m := o.bulk[0]
-		o.bulk = append(o.bulk[:0], o.bulk[1:]...)
-		o.chunkLocked(m)
-		if m.size > 0 {
-			o.bulk = append(o.bulk, m)
-		} else {
-			m.last = o.added
-		}
-	}
-}
-
-// chunkLocked takes one frame off m.
-func (o *outbox) chunkLocked(m *message) {
-	before := len(o.small)
-	n := int(min(wire.MaxPayload, m.size))
-	o.small = wire.AppendHeader(o.small, wire.Chunk, m.call, n)
-	m.size -= int64(n)
-	for n > 0 {
-		part := m.parts[0][:min(n, len(m.parts[0]))]
-		o.small = append(o.small, part...)
-		n -= len(part)
-		if m.parts[0] = m.parts[0][len(part):]; len(m.parts[0]) == 0 {
-			m.parts = m.parts[1:]
-		}
-	}
-	o.added += int64(len(o.small) - before)
-}
-
 // drop takes back a message of which only a part has left, and says whether it could. After drop the message's parts
-// are not touched any more.
+// are not touched any more, in any case.
 func (o *outbox) drop(m *message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i, other := range o.bulk {
-		if other == m {
-			o.bulk = append(o.bulk[:i], o.bulk[i+1:]...)
-			return true
-		}
+	if !m.large {
+		return false
 	}
-	return false
+	at := slices.Index(o.bulk, m)
+	if at >= 0 {
+		o.bulk = slices.Delete(o.bulk, at, at+1)
+		m.size, m.parts = 0, nil
+	}
+	load := o.loads
+	for o.fast != nil && o.writing && load == o.loads { // for a moment only
+		o.written.Wait()
+	}
+	if load == o.loads { // what was taken later has nothing of m
+		o.rest.letGo()
+	}
+	return at >= 0
 }
 
 // leave returns when nothing can overtake a message any more, or the session is over.
 func (o *outbox) leave(m *message) {
-	o.flush()
+	o.deliver(m)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for !o.over && m.last == math.MaxInt64 {
@@ -154,7 +124,7 @@ func (o *outbox) leave(m *message) {
 func (o *outbox) backlog() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.small) + len(o.rest)
+	return len(o.small) + o.rest.left
 }
 
 // mayHaveLeft says whether the other side may have the whole message.
@@ -172,14 +142,43 @@ func (o *outbox) flush() {
 		return
 	}
 	o.busy = true
-	for round := 0; o.try != nil && round < maxRounds && len(o.bulk) == 0; round++ {
-		if o.rest = o.takeLocked(); !o.writeLocked(o.try) {
+	for round := 0; o.fast != nil && round < maxRounds && o.moreLocked(); round++ {
+		if !o.writeLocked(o.fast.tryWrite) {
 			break
 		}
-		if !o.moreLocked() {
-			o.restLocked()
-			return
+	}
+	o.giveUpLocked()
+}
+
+// deliver is flush for who has time until m has left: he writes it himself, and waits meanwhile, if that is all that it needs.
+func (o *outbox) deliver(m *message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fast == nil || o.busy || o.over || !m.large {
+		o.mu.Unlock()
+		o.flush()
+		o.mu.Lock()
+		return
+	}
+	o.busy = true
+	for waits := 0; waits < maxWaits && !o.over && (m.size > 0 || o.rest.left > 0); {
+		if o.writeLocked(o.fast.tryWrite) {
+			waits = 0
+			continue
 		}
+		waits++
+		o.mu.Unlock()
+		o.fast.awaitRoom()
+		o.mu.Lock()
+	}
+	o.giveUpLocked()
+}
+
+// giveUpLocked gives the role of writing up, to the background writer if there is more to write.
+func (o *outbox) giveUpLocked() {
+	if !o.moreLocked() {
+		o.restLocked()
+		return
 	}
 	o.wake <- struct{}{} // never blocks: only who sets busy sends, and the writer takes it before busy is false
 }
@@ -204,49 +203,89 @@ func (o *outbox) writeAll() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.moreLocked() {
-		if len(o.rest) == 0 {
-			o.rest = o.takeLocked()
+		if o.writeLocked(o.writeFor()) {
+			continue
 		}
-		if !o.writeLocked(o.conn.Write) {
+		if o.over || o.fast == nil || o.rest.left == 0 {
 			break // the session is over
 		}
-		o.written.Broadcast()
+		o.mu.Unlock()
+		err := o.fast.waitRoom()
+		o.mu.Lock()
+		if err != nil {
+			o.failLocked(err)
+			break
+		}
 	}
 	o.restLocked()
 }
 
-// writeLocked writes rest, without the lock while it does, and says whether all of it left.
-func (o *outbox) writeLocked(write func([]byte) (int, error)) bool {
-	buf := o.rest
+// writeFor is how the background writer writes.
+func (o *outbox) writeFor() func([][]byte) (int, error) {
+	if o.fast != nil {
+		return o.fast.tryWrite
+	}
+	return func(b [][]byte) (int, error) { return o.conn.Write(b[0]) }
+}
+
+// writeLocked writes what was left, or takes more, without the lock while it writes. It says whether all of it left.
+func (o *outbox) writeLocked(write func([][]byte) (int, error)) bool {
+	if o.rest.left == 0 {
+		o.takeLocked()
+	}
+	buf := o.rest.buf
+	o.writing = true
 	o.mu.Unlock()
-	n, err := write(buf)
+	n, err := write(o.rest.segments)
 	o.mu.Lock()
+	o.writing = false
+	o.rest.written(n)
+	o.written.Broadcast()
 	if err != nil {
-		o.mu.Unlock()
-		o.failed(fmt.Errorf("write: %w", err))
-		o.mu.Lock()
+		o.failLocked(err)
 		return false
 	}
-	if o.rest = buf[n:]; len(o.rest) > 0 {
+	if o.rest.left > 0 {
 		return false
 	}
-	if o.rest = nil; cap(buf) <= keepBuffer && n > 0 {
+	if cap(buf) <= keepBuffer && n > 0 {
 		o.spare = buf[:0]
 	}
 	return true
 }
 
-func (o *outbox) moreLocked() bool {
-	return len(o.rest) > 0 || len(o.small) > 0 || len(o.bulk) > 0
+// failLocked ends the session, without the lock.
+func (o *outbox) failLocked(err error) {
+	o.mu.Unlock()
+	o.failed(fmt.Errorf("write: %w", err))
+	o.mu.Lock()
 }
 
-// takeLocked returns what the next write carries: every small frame, then some bulk.
-func (o *outbox) takeLocked() []byte {
-	o.chunksLocked()
-	buf := o.small
+func (o *outbox) moreLocked() bool {
+	return o.rest.left > 0 || len(o.small) > 0 || len(o.bulk) > 0
+}
+
+// takeLocked decides what the next write carries: every small frame, then chunks of the large messages in turn.
+func (o *outbox) takeLocked() {
+	o.loads++
+	l := &o.rest
+	l.buf = o.small
 	o.small, o.spare = o.spare[:0], nil
+	before := l.size()
+	for len(o.bulk) > 0 && l.size() < writeSize {
+		m := o.bulk[0]
+		o.bulk = append(o.bulk[:0], o.bulk[1:]...)
+		l.chunk(m, o.fast != nil)
+		o.added += int64(l.size() - before)
+		before = l.size()
+		if m.size > 0 {
+			o.bulk = append(o.bulk, m)
+		} else {
+			m.last = o.added
+		}
+	}
+	l.seal()
 	o.offered = o.added
-	return buf
 }
 
 func (o *outbox) restLocked() {
@@ -269,7 +308,7 @@ func (o *outbox) waitFor(backlog int) {
 	o.flush()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.busy && !o.over && len(o.small)+len(o.rest) > backlog {
+	for o.busy && !o.over && len(o.small)+o.rest.left > backlog {
 		o.written.Wait()
 	}
 }

@@ -7,6 +7,9 @@ package session
 // Wait returns when c is over or was released. Meanwhile the calling goroutine reads for everybody if
 // nobody else does.
 func (s *Session) Wait(c *Call) {
+	if c.Attended && c.out.large {
+		s.out.deliver(&c.out)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !c.over && !c.released {

@@ -20,6 +20,8 @@ type Server struct {
 	Stacks func(*Incoming) []byte
 	// Cause reads why the parent has cancelled a call. Without it, the cause is context.Canceled. Set it before Serve.
 	Cause func(why []byte) error
+	// Room makes memory for n bytes of a message, whatever is in it. Without it, make does. Set it before Serve.
+	Room func(n int) []byte
 
 	limits Limits
 	handle func(*Incoming)
@@ -40,10 +42,11 @@ type Server struct {
 
 // Incoming is one call on the runner.
 type Incoming struct {
-	// Data is the whole message.
+	// Data is the whole message, and nobody else's.
 	Data []byte
 
 	server *Server
+	in     arrival // until it is whole
 	id     uint64
 	key    uint64
 	ctx    callContext
@@ -59,6 +62,7 @@ type Incoming struct {
 
 func newServer(c *carrier, l Limits) *Server {
 	v := &Server{carrier: c, limits: l, nonce: rand.Uint64(), live: make(map[uint64]*Incoming), habits: make(map[uint64]habit)}
+	v.in.Place = v.place
 	v.out = newOutbox(c.conn, c.done, v.end)
 	v.deadlines = time.AfterFunc(time.Hour, v.keepDeadlines)
 	v.deadlines.Stop()
@@ -232,7 +236,7 @@ func (v *Server) call(f wire.Frame) error {
 	if h.Left > 0 {
 		in.ctx.deadline = time.Now().Add(h.Left)
 	}
-	in.Data = append(make([]byte, 0, h.Size), first...)
+	in.in.begin(h.Size, first, v.Room)
 	v.mu.Lock()
 	_, twice := v.live[in.id]
 	v.addLocked(in)
@@ -247,30 +251,42 @@ func (v *Server) call(f wire.Frame) error {
 	case over:
 		return ErrClosed
 	}
-	return v.startIfWhole(in, true)
+	return v.startIfWhole(in)
+}
+
+// place says where a chunk belongs. It is called by whoever reads.
+func (v *Server) place(call uint64, n int) []byte {
+	v.mu.Lock()
+	in := v.live[call]
+	v.mu.Unlock()
+	if in == nil {
+		return nil
+	}
+	return in.in.room(n)
 }
 
 func (v *Server) chunk(f wire.Frame) error {
 	v.mu.Lock()
 	in := v.live[f.Call]
 	v.mu.Unlock()
-	if in == nil || len(f.Payload) == 0 || len(f.Payload) > cap(in.Data)-len(in.Data) {
+	if in == nil || !in.in.take(f) {
 		return fmt.Errorf("%w: a chunk of call %d that nothing waits for", wire.ErrCorrupt, f.Call)
 	}
-	in.Data = append(in.Data, f.Payload...)
-	return v.startIfWhole(in, false)
+	return v.startIfWhole(in)
 }
 
-// startIfWhole runs the call when its message is complete: here if it is small and its function has
-// proven to be quick, else on a goroutine of its own.
-func (v *Server) startIfWhole(in *Incoming, small bool) error {
+// startIfWhole runs the call when its message is complete: here if its function has proven to be quick, else on a goroutine of its own.
+func (v *Server) startIfWhole(in *Incoming) error {
+	if !in.in.whole() {
+		return nil
+	}
+	in.Data, in.in = in.in.data, arrival{}
 	switch {
-	case len(in.Data) < cap(in.Data):
 	case in.resident:
 		v.wg.Go(func() { v.handle(in) })
 	case in.detached:
 		v.startAlone(in)
-	case small && v.isQuick(in.key):
+	case v.isQuick(in.key):
 		return v.runInline(in)
 	default:
 		v.wg.Go(func() { v.run(in) })
@@ -335,14 +351,15 @@ func (in *Incoming) Context() context.Context { return &in.ctx }
 func (in *Incoming) Reply(parts [][]byte) {
 	v := in.server
 	in.notes.end()
-	v.out.add(in.result(parts, false))
+	m := in.result(parts, false)
+	v.out.add(m)
 	in.ctx.end(context.Canceled)
 	v.mu.Lock()
 	v.removeLocked(in)
 	drained := v.draining && len(v.live) == 0
 	v.mu.Unlock()
 	if !in.inline {
-		v.out.flush()
+		v.out.deliver(m)
 	}
 	if drained {
 		v.leaveIfDrained()

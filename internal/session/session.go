@@ -53,6 +53,8 @@ type Limits struct {
 	Message int64         // the largest message, in bytes
 	Beat    time.Duration // how often a Session asks whether its runner is there
 	Silence time.Duration // how long the other side may say nothing
+
+	Room func(n int) []byte // makes memory for n bytes of a message, whatever is in it; nil: make does
 }
 
 // DefaultLimits are those of a connection on one machine, where the death of a process closes the
@@ -66,6 +68,7 @@ func newSession(c *carrier, runner Hello, l Limits) *Session {
 		resume: make(chan struct{}, 1), leaving: make(chan struct{}),
 		calls: make(map[uint64]*Call), asked: make(map[uint64]*asked), reader: backgroundReads,
 	}
+	s.in.Place = s.place
 	s.out = newOutbox(c.conn, c.done, s.end)
 	s.look = time.AfterFunc(time.Hour, s.lookIdle)
 	s.look.Stop()
@@ -181,14 +184,14 @@ func (s *Session) result(f wire.Frame) error {
 	s.mu.Lock()
 	c := s.calls[f.Call]
 	s.mu.Unlock()
-	if c == nil || c.in != nil {
+	if c == nil || c.in.data != nil {
 		return fmt.Errorf("%w: a result of call %d, which is not waiting for one", wire.ErrCorrupt, f.Call)
 	}
 	if h.Held && (c.Held == nil || c.held || !s.out.mayHaveLeft(&c.out)) {
 		return fmt.Errorf("%w: call %d cannot be held", wire.ErrCorrupt, f.Call)
 	}
 	c.holding = h.Held
-	c.in = append(make([]byte, 0, h.Size), first...)
+	c.in.begin(h.Size, first, s.limits.Room)
 	return s.completed(c)
 }
 
@@ -196,11 +199,21 @@ func (s *Session) chunk(f wire.Frame) error {
 	s.mu.Lock()
 	c := s.calls[f.Call]
 	s.mu.Unlock()
-	if c == nil || c.in == nil || len(f.Payload) == 0 || len(f.Payload) > cap(c.in)-len(c.in) {
+	if c == nil || !c.in.take(f) {
 		return fmt.Errorf("%w: a chunk of call %d that nothing waits for", wire.ErrCorrupt, f.Call)
 	}
-	c.in = append(c.in, f.Payload...)
 	return s.completed(c)
+}
+
+// place says where a chunk belongs. It is called by whoever reads.
+func (s *Session) place(call uint64, n int) []byte {
+	s.mu.Lock()
+	c := s.calls[call]
+	s.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	return c.in.room(n)
 }
 
 // note gives a note to the call that it is about.
@@ -218,19 +231,19 @@ func (s *Session) note(f wire.Frame) error {
 // completed finishes c if its whole result is there.
 func (s *Session) completed(c *Call) error {
 	switch {
-	case len(c.in) < cap(c.in):
+	case !c.in.whole():
 	case c.holding:
 		s.hold(c)
 	default:
-		s.finish(c, Result{Data: c.in, Started: true})
+		s.finish(c, Result{Data: c.in.data, Started: true})
 	}
 	return nil
 }
 
 // hold gives c the result that is not its last, and lets its sender go.
 func (s *Session) hold(c *Call) {
-	r := Result{Data: c.in, Started: true}
-	c.in, c.held = nil, true
+	r := Result{Data: c.in.data, Started: true}
+	c.in, c.held = arrival{}, true
 	if !s.isLive(c) {
 		return
 	}

@@ -23,6 +23,9 @@ type socket struct {
 	raw  syscall.RawConn
 	in   *gate
 
+	reading vectored // used by whoever reads
+	writing vectored // used by whoever writes
+
 	mu     sync.Mutex // guards what follows
 	out    *gate      // made when the socket is full for the first time
 	closed bool
@@ -35,7 +38,7 @@ func Socket(file *os.File) (io.ReadWriteCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	s := &socket{file: file, raw: raw}
+	s := &socket{file: file, raw: raw, reading: vectored{call: unix.Readv}, writing: vectored{call: unix.Writev}}
 	failed := raw.Control(func(fd uintptr) {
 		if err = syscall.SetNonblock(int(fd), true); err == nil {
 			s.in, err = newGate(int(fd), unix.EPOLLIN|unix.EPOLLRDHUP)
@@ -60,6 +63,25 @@ func (s *socket) Read(b []byte) (int, error) {
 	}
 }
 
+// ReadBoth reads into first and then into second what is there, and waits in the kernel for what is not there yet.
+func (s *socket) ReadBoth(first, second []byte) (int, error) {
+	for waited := false; ; waited = true {
+		n, err := s.reading.move(s.raw, first, second)
+		switch {
+		case err == nil && n == 0:
+			return 0, io.EOF
+		case err != syscall.EAGAIN:
+			return n, err
+		case !waited:
+			s.await()
+		default:
+			if err := s.in.wait(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
 // Write waits while the socket is full.
 func (s *socket) Write(b []byte) (int, error) {
 	for done := 0; ; {
@@ -67,23 +89,32 @@ func (s *socket) Write(b []byte) (int, error) {
 		if done += n; !errors.Is(err, syscall.EAGAIN) {
 			return done, err
 		}
-		out, err := s.outGate()
-		if err == nil {
-			err = out.wait()
-		}
-		if err != nil {
+		if err := s.waitRoom(); err != nil {
 			return done, err
 		}
 	}
 }
 
 // tryWrite writes what fits.
-func (s *socket) tryWrite(b []byte) (int, error) {
-	n, err := s.file.Write(b)
+func (s *socket) tryWrite(b [][]byte) (n int, err error) {
+	if len(b) == 1 {
+		n, err = s.file.Write(b[0])
+	} else {
+		n, err = s.writing.move(s.raw, b...)
+	}
 	if errors.Is(err, syscall.EAGAIN) {
 		err = nil
 	}
 	return n, err
+}
+
+// waitRoom waits while the socket is full.
+func (s *socket) waitRoom() error {
+	out, err := s.outGate()
+	if err != nil {
+		return err
+	}
+	return out.wait()
 }
 
 // SetReadDeadline calls off a Read that waits.
@@ -127,16 +158,52 @@ const kernelWait = time.Millisecond
 var kernelWaiting atomic.Bool
 
 // await waits a moment for something to read.
-func (s *socket) await() {
+func (s *socket) await() { s.waitInKernel(waitToRead) }
+
+// awaitRoom waits a moment while the socket is full.
+func (s *socket) awaitRoom() { s.waitInKernel(waitToWrite) }
+
+func (s *socket) waitInKernel(wait func(fd uintptr)) {
 	if runtime.GOMAXPROCS(0) > 1 && kernelWaiting.CompareAndSwap(false, true) {
-		_ = s.raw.Control(waitInKernel) // what is wrong, Read finds out
+		_ = s.raw.Control(wait) // what is wrong, Read or Write finds out
 		kernelWaiting.Store(false)
 	}
 }
 
-func waitInKernel(fd uintptr) {
-	fds := [...]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+func waitToRead(fd uintptr) { waitFor(fd, unix.POLLIN) }
+
+func waitToWrite(fd uintptr) { waitFor(fd, unix.POLLOUT) }
+
+func waitFor(fd uintptr, events int16) {
+	fds := [...]unix.PollFd{{Fd: int32(fd), Events: events}}
 	_, _ = unix.Poll(fds[:], int(kernelWait/time.Millisecond))
+}
+
+// vectored is a call of the kernel that takes several pieces of memory, by one goroutine at a time.
+type vectored struct {
+	call   func(fd int, pieces [][]byte) (int, error)
+	pieces [][]byte
+	n      int
+	err    error
+	run    func(fd uintptr) // made once
+}
+
+// move makes the call.
+func (v *vectored) move(raw syscall.RawConn, pieces ...[]byte) (int, error) {
+	if v.run == nil {
+		v.run = func(fd uintptr) {
+			for v.err = unix.EINTR; v.err == unix.EINTR; {
+				v.n, v.err = v.call(int(fd), v.pieces)
+			}
+		}
+	}
+	v.pieces, v.n = append(v.pieces[:0], pieces...), 0
+	err := raw.Control(v.run)
+	clear(v.pieces)
+	if err == nil {
+		err = v.err
+	}
+	return max(v.n, 0), err
 }
 
 // gate lets a goroutine wait, parked, for one kind of event of a descriptor.
