@@ -19,7 +19,8 @@ const roleVar = "BENCH_CHILD"
 var children = map[string]func() error{
 	"frames":   func() error { return overInherited(echo) },
 	"blocking": func() error { return frames.Echo(frames.Blocking(3)) },
-	"bytes":    func() error { return frames.EchoBytes(frames.Blocking(3)) },
+	"bytes":    func() error { return frames.EchoBytes(frames.Blocking(3), false) },
+	"fresh":    func() error { return frames.EchoBytes(frames.Blocking(3), true) },
 	"hash":     func() error { return frames.HashStreams(frames.Blocking(3)) },
 	"netrpc":   func() error { return overInherited(serveNetRPC) },
 	"grpc":     func() error { return overInherited(serveGRPC) },

@@ -12,14 +12,17 @@ import (
 // what fits the processor's caches.
 const Chunk = 256 << 10
 
-// EchoBytes reads a size and that many bytes, all of them into the same memory, and writes them back, until the
-// connection ends.
-func EchoBytes(conn io.ReadWriter) error {
+// EchoBytes reads a size and that many bytes, all of them into the same memory unless fresh is true, and writes them back,
+// until the connection ends.
+func EchoBytes(conn io.ReadWriter, fresh bool) error {
 	var buf []byte
 	for {
 		size, err := readSize(conn)
 		if err != nil {
 			return err
+		}
+		if fresh {
+			buf = nil
 		}
 		buf = slices.Grow(buf[:0], int(size))[:size]
 		if _, err := io.ReadFull(conn, buf); err != nil {
@@ -33,6 +36,9 @@ func EchoBytes(conn io.ReadWriter) error {
 
 // Bytes has bytes echoed, one caller at a time.
 type Bytes struct {
+	// Fresh has each Call return new memory.
+	Fresh bool
+
 	conn io.ReadWriter
 	back []byte
 }
@@ -40,13 +46,16 @@ type Bytes struct {
 // NewBytes returns a caller of EchoBytes over conn.
 func NewBytes(conn io.ReadWriter) *Bytes { return &Bytes{conn: conn} }
 
-// Call sends b and returns what has come back, which the next Call overwrites.
+// Call sends b and returns what has come back, which the next Call overwrites unless Fresh is true.
 func (e *Bytes) Call(b []byte) ([]byte, error) {
 	if err := writeSize(e.conn, int64(len(b))); err != nil {
 		return nil, err
 	}
 	if err := writeAll(e.conn, b); err != nil {
 		return nil, err
+	}
+	if e.Fresh {
+		e.back = nil
 	}
 	e.back = slices.Grow(e.back[:0], len(b))[:len(b)]
 	_, err := io.ReadFull(e.conn, e.back)
