@@ -69,46 +69,59 @@ func (m *message) take(t *testing.T, f Frame) {
 }
 
 func TestChunksAreReadToWhereTheyBelong(t *testing.T) {
-	want := make([]byte, 3*MaxPayload+100)
+	want := make([]byte, 5*MaxPayload+30_000)
 	for i := range want {
 		want[i] = byte(i * i >> 3)
 	}
-	var stream []byte
+	var alone, between []byte
 	for rest := want; len(rest) > 0; rest = rest[min(len(rest), MaxPayload):] {
-		stream = AppendFrame(stream, Note, 1, []byte("between"))
-		stream = AppendFrame(stream, Chunk, 2, rest[:min(len(rest), MaxPayload)])
+		chunk := AppendFrame(nil, Chunk, 2, rest[:min(len(rest), MaxPayload)])
+		alone = append(alone, chunk...)
+		between = append(AppendFrame(between, Note, 1, []byte("between")), chunk...)
 	}
-	for name, r := range map[string]io.Reader{
-		"whole": bytes.NewReader(stream), "byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
-		"halves": iotest.HalfReader(bytes.NewReader(stream)), "both": both{bytes.NewReader(stream)},
-		"both, halves": both{iotest.HalfReader(bytes.NewReader(stream))}, "interrupted": both{iotest.TimeoutReader(bytes.NewReader(stream))},
-	} {
-		m := &message{data: make([]byte, 0, len(want)), size: len(want)}
-		reader := NewReader(r)
-		reader.Place = m.place
-		placed := 0
-		for len(m.data) < len(want) {
-			f, err := reader.Next()
-			switch {
-			case err == iotest.ErrTimeout:
-			case err != nil:
-				t.Fatalf("%s: after %d bytes: %v", name, len(m.data), err)
-			case f.Kind == Chunk:
-				m.take(t, f)
-				if f.Placed {
-					placed++
-				}
-			case string(f.Payload) != "between":
-				t.Fatalf("%s: %q", name, f.Payload)
+	for what, stream := range map[string][]byte{"alone": alone, "with notes": between} {
+		for name, r := range map[string]io.Reader{
+			"whole": bytes.NewReader(stream), "byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
+			"halves": iotest.HalfReader(bytes.NewReader(stream)), "both": both{bytes.NewReader(stream)},
+			"both, halves": both{iotest.HalfReader(bytes.NewReader(stream))}, "both, odd": both{&portions{r: bytes.NewReader(stream), n: 10_007}},
+			"interrupted": both{iotest.TimeoutReader(bytes.NewReader(stream))},
+		} {
+			m := &message{data: make([]byte, 0, len(want)), size: len(want)}
+			reader := NewReader(r)
+			reader.Place = m.place
+			placed, notes := m.comeTogether(t, reader)
+			if !bytes.Equal(m.data, want) || placed < 3 || stream[10] == byte(Chunk) && placed < 6 || stream[10] != byte(Chunk) && notes != 6 {
+				t.Errorf("%s, %s: other bytes, or only %d chunks were placed among %d notes", what, name, placed, notes)
+			}
+			if _, err := reader.Next(); err != io.EOF {
+				t.Errorf("%s, %s: after the last: %v", what, name, err)
 			}
 		}
-		if !bytes.Equal(m.data, want) || placed < 3 {
-			t.Errorf("%s: other bytes, or only %d chunks were placed", name, placed)
-		}
-		if _, err := reader.Next(); err != io.EOF {
-			t.Errorf("%s: after the last: %v", name, err)
+	}
+}
+
+// comeTogether reads until the message is whole, and returns how many of its chunks were placed, and how many notes have come.
+func (m *message) comeTogether(t *testing.T, r *Reader) (placed, notes int) {
+	t.Helper()
+	for len(m.data) < m.size {
+		buffered := r.Buffered()
+		f, err := r.Next()
+		switch {
+		case err == iotest.ErrTimeout && !buffered:
+		case err != nil:
+			t.Fatalf("after %d bytes: %v", len(m.data), err)
+		case f.Kind == Chunk:
+			m.take(t, f)
+			if f.Placed {
+				placed++
+			}
+		case string(f.Payload) == "between":
+			notes++
+		default:
+			t.Fatalf("%d: %q", f.Kind, f.Payload)
 		}
 	}
+	return placed, notes
 }
 
 func TestChunkThatIsCutOffIsUnexpected(t *testing.T) {
@@ -192,24 +205,37 @@ func TestHeadsRoundTripAndAreChecked(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add(AppendFrame(AppendFrame(nil, Hello, 0, []byte("{}")), Call, 1, AppendCallHead(nil, CallHead{})), 3)
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), 1)
-	f.Add(AppendFrame(nil, Chunk, 1, make([]byte, 20_000)), 1<<16|9000)
+	large := make([]byte, MaxPayload)
+	f.Add(AppendFrame(AppendFrame(AppendFrame(nil, Chunk, 299_999, large), Chunk, 299_999, large), Chunk, 1, large), 1<<16|65000)
 	f.Fuzz(func(t *testing.T, stream []byte, portion int) {
-		from := io.Reader(&portions{bytes.NewReader(stream), max(1, portion&0xffff)})
+		count := &portions{bytes.NewReader(stream), max(1, portion&0xffff), 0}
+		from := io.Reader(count)
 		if portion&(1<<16) != 0 {
-			from = both{from}
+			from = both{count}
 		}
 		r := NewReader(from)
+		var room []byte // what the last chunk's message still needs
 		r.Place = func(call uint64, n int) []byte {
 			if call%3 == 0 {
 				return nil
 			}
-			return make([]byte, n, n+int(call%1<<20))
+			if n > cap(room)-len(room) {
+				room = make([]byte, 0, n+int(call%300_000))
+			}
+			return room[len(room) : len(room)+n : cap(room)]
 		}
 		var again []byte
 		for {
+			before, buffered := count.reads, r.Buffered()
 			fr, err := r.Next()
 			if err != nil {
 				break
+			}
+			if buffered != (count.reads == before) {
+				t.Fatalf("a frame is buffered: %v, but there were %d reads", buffered, count.reads-before)
+			}
+			if fr.Placed {
+				room = room[:len(room)+len(fr.Payload)]
 			}
 			again = AppendFrame(again, fr.Kind, fr.Call, fr.Payload)
 			CutCallHead(fr.Payload)
@@ -222,8 +248,12 @@ func FuzzReader(f *testing.F) {
 }
 
 type portions struct {
-	r io.Reader
-	n int
+	r     io.Reader
+	n     int
+	reads int
 }
 
-func (p *portions) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), p.n)]) }
+func (p *portions) Read(b []byte) (int, error) {
+	p.reads++
+	return p.r.Read(b[:min(len(b), p.n)])
+}
