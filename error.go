@@ -87,12 +87,18 @@ type TimeoutError struct {
 
 // Error returns one line.
 func (e *TimeoutError) Error() string {
-	what := "its deadline has passed"
-	if !errors.Is(e.cause, context.DeadlineExceeded) {
-		what = e.cause.Error()
+	when, why := "before its function ran", e.cause.Error()
+	if e.Started {
+		when = "while its function ran"
 	}
-	s := fmt.Sprintf("flame: call ended: %s (queued %v, booting %v, running %v)",
-		what, e.Queued.Round(time.Microsecond), e.Booting.Round(time.Microsecond), e.Running.Round(time.Microsecond))
+	switch {
+	case errors.Is(e.cause, context.DeadlineExceeded):
+		why = "its deadline has passed"
+	case e.cause == context.Canceled:
+		why = "its caller has cancelled it"
+	}
+	s := fmt.Sprintf("flame: call ended %s: %s (queued %v, booting %v, running %v)",
+		when, why, e.Queued.Round(time.Microsecond), e.Booting.Round(time.Microsecond), e.Running.Round(time.Microsecond))
 	if e.Boot != nil {
 		s += ": " + e.Boot.Error()
 	}
@@ -127,10 +133,14 @@ type RunnerLostError struct {
 
 // Error returns one line, and the end of the runner's output under it.
 func (e *RunnerLostError) Error() string {
+	what, ran := "runner ", "has not run"
 	if e.own {
-		return fmt.Sprintf("flame: the call's own process on runner %s lost: %v", e.Runner, e.cause) + quoteOutput(e.Output)
+		what = "the call's own process on runner "
 	}
-	return fmt.Sprintf("flame: runner %s lost: %v", e.Runner, e.cause) + quoteOutput(e.Output)
+	if e.Started {
+		ran = "may have run"
+	}
+	return fmt.Sprintf("flame: %s%s was lost with a call, whose function %s: %v", what, e.Runner, ran, e.cause) + quoteOutput(e.Output)
 }
 
 // Unwrap returns how the runner or its connection ended.

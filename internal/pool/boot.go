@@ -303,11 +303,14 @@ func (p *Pool) cause(l *live) error {
 		if exit := l.inst.Err(); exit != nil {
 			return exit
 		}
-		return &backend.ExitError{Code: 0}
+		return fmt.Errorf("its connection is over (%v), and so is it: %w", cmp.Or(l.session.Err(), errUnheard), &backend.ExitError{})
 	default:
 		return err
 	}
 }
+
+// errUnheard is said of a connection that something else holds open.
+var errUnheard = errors.New("it says nothing")
 
 // hearOut waits until all has been read that a runner has sent that is gone: answers, and what it logged at the end.
 func (p *Pool) hearOut(l *live) {
