@@ -108,3 +108,20 @@ func start(t *testing.T, s *session.Session, left time.Duration, fn func(context
 	}
 	return c, answer
 }
+
+func TestARunnerWhoseParentLeavesWhileItBootsSaysSoInOneLine(t *testing.T) {
+	for range 5 {
+		i := Invite{Parent: "p", Pool: "test", Runner: "r-1", Backend: "process"}
+		inst, err := process.New(process.Options{Output: t.Output()}).Boot(t.Context(), backend.Spec{
+			ID: i.Runner, Path: image.Path, Args: os.Args, Env: append(os.Environ(), i.Variable()),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inst.(backend.Connected).Conn().Close()
+		<-inst.Done()
+		if got := string(inst.(backend.Teller).Output()); got != "flame: the parent has left while this runner booted: there is nothing to do\n" {
+			t.Errorf("it says %q", got)
+		}
+	}
+}

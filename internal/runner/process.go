@@ -178,7 +178,11 @@ func obey(j *Joined, stop <-chan os.Signal) {
 	}
 }
 
+// complain says why this process does not serve. That its parent has left meanwhile is no fault of its own.
 func complain(err error) int {
+	if errors.Is(err, session.ErrHungUp) {
+		err = errors.New("the parent has left while this runner booted: there is nothing to do")
+	}
 	fmt.Fprintln(os.Stderr, "flame:", err)
 	return 1
 }

@@ -142,14 +142,17 @@ func (c *carrier) send(k wire.Kind, v any) error {
 	if err == nil && len(payload) > wire.MaxPayload {
 		err = errors.New("too many PerProcess names for one frame")
 	}
-	if err == nil {
-		_, err = c.conn.Write(wire.AppendFrame(nil, k, 0, payload))
-	}
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
+	if _, err = c.conn.Write(wire.AppendFrame(nil, k, 0, payload)); err != nil {
+		return fmt.Errorf("handshake: %w: %w", ErrHungUp, err)
+	}
 	return nil
 }
+
+// ErrHungUp is the error of a handshake whose connection has ended.
+var ErrHungUp = errors.New("the other side hung up before it was ready")
 
 // receive reads the frame of the handshake that must come now into v, which may be nil.
 func (c *carrier) receive(want wire.Kind, most int, v any) error {
@@ -158,7 +161,7 @@ func (c *carrier) receive(want wire.Kind, most int, v any) error {
 	case errors.Is(err, wire.ErrCorrupt):
 		return &Refusal{"what answers is not a flame program of this version"}
 	case err != nil:
-		return fmt.Errorf("handshake: the other side hung up before it was ready: %w", err)
+		return fmt.Errorf("handshake: %w: %w", ErrHungUp, err)
 	case f.Kind == wire.Refuse:
 		r := new(Refusal)
 		if json.Unmarshal(f.Payload, r) != nil || r.Reason == "" {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fleetinglambda/flame/internal/wire"
 )
 
 // echo answers every call with its own message.
@@ -383,6 +385,29 @@ func TestF17_HandshakeRefusesWhatIsNotExpected(t *testing.T) {
 		_, err := Accept(t.Context(), p, "r1", welcome, DefaultLimits)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: the parent's side says %v", name, err)
+		}
+		wg.Wait()
+	}
+}
+
+func TestAParentThatLeavesDuringTheHandshakeHasHungUp(t *testing.T) {
+	for name, leave := range map[string]func(parent net.Conn){
+		"at once":         func(net.Conn) {},
+		"when it is told": func(parent net.Conn) { parent.Read(make([]byte, 1<<10)) },
+		"when it has welcomed": func(parent net.Conn) {
+			c := newCarrier(parent)
+			c.receive(wire.Hello, wire.MaxPayload, new(Hello))
+			c.send(wire.Welcome, welcome)
+		},
+	} {
+		parent, runner := net.Pipe()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			leave(parent)
+			parent.Close()
+		})
+		if _, err := Join(t.Context(), runner, hello, anything); !errors.Is(err, ErrHungUp) {
+			t.Errorf("%s: %v", name, err)
 		}
 		wg.Wait()
 	}
