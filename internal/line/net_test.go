@@ -54,9 +54,7 @@ func (w *world) pipe() (near, far net.Conn) {
 			near, far = &cutter{Conn: near, left: carry[0]}, &cutter{Conn: far, left: carry[1]}
 		}
 	}
-	if w.swallows {
-		near, far = &hole{Conn: near, closed: true}, &hole{Conn: far, closed: true}
-	}
+	near, far = &hole{Conn: near, closed: w.swallows}, &hole{Conn: far, closed: w.swallows}
 	w.dialled++
 	w.connection = []net.Conn{near, far}
 	return near, far
@@ -89,6 +87,13 @@ func (w *world) plug(in bool) {
 	for _, c := range w.connection {
 		c.Close()
 	}
+}
+
+// swallow has nothing more come from one end, or the other, over the connection that there is.
+func (w *world) swallow(end int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.connection[end].(*hole).swallow()
 }
 
 func (w *world) dials() int {

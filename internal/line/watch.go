@@ -1,7 +1,6 @@
 package line
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,10 @@ var ErrRefused = errors.New("the other side knows nothing of it any more")
 
 // again is how long after a connection could not be made it is tried again.
 const again = 100 * time.Millisecond
+
+// carried is how much a connection has to have carried to be of use, if it has brought nothing. It is more than a few frames that
+// only tell: those pass where nothing large does.
+const carried = 4 << 10
 
 // watch gives connections up that say nothing, sees to new ones, and ends the line when none comes.
 func (l *Line) watch() {
@@ -108,21 +111,21 @@ func (l *Line) redial() {
 	if useless {
 		pause(ctx, again)
 	}
-	for last := error(nil); ; pause(ctx, again) {
+	var last error
+	for ; ctx.Err() == nil; pause(ctx, again) {
 		conn, theirs, err := l.config.Dial(ctx, received)
 		switch {
 		case err == nil:
 			_ = l.adopt(conn, theirs) // else the line is over
 			return
-		case ctx.Err() != nil:
-			l.giveUp(cmp.Or(last, err))
-			return
 		case errors.Is(err, ErrRefused):
 			l.giveUp(err)
 			return
+		case ctx.Err() == nil || last == nil: // else it says only that it was called off
+			last = err
 		}
-		last = err
 	}
+	l.giveUp(last)
 }
 
 // giveUp ends a line that could not be restored.
@@ -176,6 +179,9 @@ func (l *Line) adopt(conn net.Conn, theirs int64) error {
 		l.endLocked(err)
 	}
 	if err == nil {
+		if theirs-l.kept.start >= carried { // the one before was of use, though it has brought nothing
+			l.away = l.now()
+		}
 		l.conn, l.mute, l.fresh, l.heard, l.asked, l.sent = conn, false, true, l.now(), false, theirs
 		l.ackLocked(theirs)
 		l.oweLocked(0) // a sign of life
