@@ -50,7 +50,8 @@ func schedule(t *testing.T, seed uint64) (lost bool, err error) {
 	w := &world{cut: func(n int) []int { return nil }}
 	most := 1 << (7 + r.IntN(12))
 	if r.IntN(2) == 0 {
-		w.cut = func(int) []int { return []int{most + r.IntN(most), most + r.IntN(most)} }
+		own := rand.New(rand.NewPCG(seed, 6))
+		w.cut = func(int) []int { return []int{most + own.IntN(most), most + own.IntN(most)} }
 	}
 	w.connect(t, usual)
 	ends := [2]ending{{sent: pattern(r.IntN(200_000))}, {sent: pattern(r.IntN(200_000))}}
