@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-var schedules = flag.Uint64("schedules", 2000, "how many random schedules to try")
+var schedules = flag.Uint64("schedules", 600, "how many random schedules to try")
 
 // ending is what became of one end of a line: what it has read, and when and why it was over.
 type ending struct {
