@@ -69,6 +69,8 @@ type engine struct {
 
 	mu   sync.Mutex // held while home is found
 	home *home      // nil until it has been
+
+	left sync.Map // names of containers that may have been made and could not be removed
 }
 
 // undo is how long what did not come up may take to be removed.
@@ -78,14 +80,28 @@ const undo = 10 * time.Second
 func (e *engine) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
 	i, err := e.boot(ctx, spec)
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undo)
-		defer cancel()
-		if e.Client != nil { // by its name: the answer with its id may have been lost
-			_, _ = e.Client.ContainerRemove(ctx, spec.ID, client.ContainerRemoveOptions{Force: true}) // it may never have been
+		if e.Client != nil {
+			e.left.Store(spec.ID, nil) // its name: the answer with its id may have been lost
+			e.removeLeft(ctx)
 		}
 		return nil, fmt.Errorf("docker: %w", err)
 	}
+	e.removeLeft(ctx)
 	return i, nil
+}
+
+// removeLeft removes what boots that failed have left. What cannot be removed, because the engine is away, is the next
+// one's to remove, or Reap's.
+func (e *engine) removeLeft(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undo)
+	defer cancel()
+	e.left.Range(func(name, _ any) bool {
+		_, err := e.Client.ContainerRemove(ctx, name.(string), client.ContainerRemoveOptions{Force: true})
+		if err == nil || isNotFound(err) { // it may never have been
+			e.left.Delete(name)
+		}
+		return true
+	})
 }
 
 func (e *engine) boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
@@ -123,7 +139,7 @@ func (e *engine) wayOut(err error) string {
 	switch said := err.Error(); {
 	case e.GPUs != 0 && strings.Contains(said, "capabilities: [[gpu]]"):
 		return " (Options.GPUs needs a GPU on the engine's host, and the NVIDIA container toolkit)"
-	case strings.Contains(said, "no such file or directory"):
+	case strings.Contains(said, "container process") && strings.Contains(said, "no such file or directory"):
 		return " (is the executable static, with CGO_ENABLED=0, and at Options.Path in the image?)"
 	}
 	return ""

@@ -136,4 +136,3 @@ func TestBootErrorsSayWhatIsWrong(t *testing.T) {
 	}
 	eventually(t, "nothing is left", func() bool { return len(containers(t, "docker-wrong")) == 0 })
 }
-

@@ -159,7 +159,6 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
-
 // passes sees to it that the pool goes on.
 func passes(t *testing.T, p *flame.Pool) {
 	t.Helper()

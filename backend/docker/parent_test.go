@@ -20,9 +20,12 @@ import (
 	"github.com/fleetinglambda/flame/backend/docker"
 )
 
+// networkVariable names the network of a parent's runners.
+const networkVariable = "FLAME_TEST_NETWORK"
+
 // parentProgram opens a pool of containers and waits to be killed.
 func parentProgram() {
-	o := docker.Options{Mounts: mountsOf(os.Getenv("FLAME_TEST_MOUNTS"))}
+	o := docker.Options{Mounts: mountsOf(os.Getenv("FLAME_TEST_MOUNTS")), Network: os.Getenv(networkVariable)}
 	if o.Image = os.Getenv("FLAME_TEST_IMAGE"); o.Image != "" {
 		o.Path = "/app"
 	}
@@ -64,11 +67,12 @@ func sources(mounts []mount.Mount) (dirs []string) {
 }
 
 // beginParent starts a parent in a process of its own, with two runners.
-func beginParent(t *testing.T, pool string) *exec.Cmd {
+func beginParent(t *testing.T, pool string, env ...string) *exec.Cmd {
 	t.Helper()
 	o := options(t)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), parentVariable+"="+pool, "FLAME_TEST_IMAGE="+o.Image, "FLAME_TEST_MOUNTS="+strings.Join(sources(o.Mounts), " "))
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -93,6 +97,8 @@ func beginParent(t *testing.T, pool string) *exec.Cmd {
 	return cmd
 }
 
+func reaper(o docker.Options) backend.Reaper { return docker.New(o).(backend.Reaper) }
+
 // waitForEnd waits until whoever has started this process wants it to end: it is killed, or its stdin is closed. In a
 // container stdin has nothing from the start.
 func waitForEnd() {
@@ -101,18 +107,20 @@ func waitForEnd() {
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
-func TestF15_AProgramInAContainerNeedsNoSettings(t *testing.T) {
+
+// beginInside starts a parent in a container of its own, that may talk to the engine, with two runners, and returns its id.
+func beginInside(t *testing.T, pool string) string {
+	t.Helper()
 	o := options(t)
 	socket, ok := strings.CutPrefix(o.Client.DaemonHost(), "unix://")
 	if !ok {
 		t.Skipf("skipped: the engine is reached at %s, and a container can be given a socket only: set DOCKER_HOST to unix://…", o.Client.DaemonHost())
 	}
-	// Given a parent in a container of its own, that may talk to the engine,
 	parent, err := o.Client.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Config: &container.Config{
 			Image: o.Image, Entrypoint: []string{"/app"},
 			Env: []string{
-				parentVariable + "=docker-inside", "FLAME_TEST_MOUNTS=" + strings.Join(sources(o.Mounts), " "), "DOCKER_HOST=unix:///socket",
+				parentVariable + "=" + pool, "FLAME_TEST_MOUNTS=" + strings.Join(sources(o.Mounts), " "), "DOCKER_HOST=unix:///socket",
 			},
 		},
 		HostConfig: &container.HostConfig{
@@ -127,26 +135,30 @@ func TestF15_AProgramInAContainerNeedsNoSettings(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = o.Client.ContainerRemove(context.Background(), parent.ID, client.ContainerRemoveOptions{Force: true}) // it may be gone
 	})
-	// when it opens a pool without any settings,
 	if _, err := o.Client.ContainerStart(t.Context(), parent.ID, client.ContainerStartOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "its pool is open", func() bool { return strings.Contains(logs(t, o.Client, parent.ID), "open <nil>") })
-	// then its runners are containers of its image, on its network, and go when it is killed.
-	if n := len(containers(t, "docker-inside")); n != 2 {
-		t.Errorf("%d runners", n)
+	if n := len(containers(t, pool)); n != 2 {
+		t.Fatalf("%d runners", n)
 	}
-	own, err := o.Client.ContainerInspect(t.Context(), parent.ID, client.ContainerInspectOptions{})
+	return parent.ID
+}
+
+func TestF15_AProgramInAContainerNeedsNoSettings(t *testing.T) {
+	o := options(t)
+	parent := beginInside(t, "docker-inside")
+	own, err := o.Client.ContainerInspect(t.Context(), parent, client.ContainerInspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range containers(t, "docker-inside") {
+	for _, name := range containers(t, "docker-inside") { // they are of its image, on its network
 		c, err := o.Client.ContainerInspect(t.Context(), name, client.ContainerInspectOptions{})
 		if err != nil || c.Container.Image != own.Container.Image || c.Container.NetworkSettings.Networks["bridge"] == nil {
 			t.Errorf("%s: %+v, %v", name, c.Container, err)
 		}
 	}
-	if _, err := o.Client.ContainerKill(t.Context(), parent.ID, client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
+	if _, err := o.Client.ContainerKill(t.Context(), parent, client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "they are gone", func() bool { return len(containers(t, "docker-inside")) == 0 })
@@ -179,7 +191,7 @@ func TestB11_ReapRemovesWhatADeadParentLeftAndNothingElse(t *testing.T) {
 	}
 	_ = dead.Wait()
 	// when a third one looks,
-	r := docker.New(o).(backend.Reaper)
+	r := reaper(o)
 	would, err := r.Reap(t.Context(), true)
 	if err != nil || len(would) != 2 || len(containers(t, "docker-dead")) != 2 {
 		t.Fatalf("a dry run names %q, %v", would, err)
@@ -197,4 +209,3 @@ func TestB11_ReapRemovesWhatADeadParentLeftAndNothingElse(t *testing.T) {
 		t.Errorf("then it removes %q, %v", again, err)
 	}
 }
-

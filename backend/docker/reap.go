@@ -67,6 +67,9 @@ func (e *engine) Reap(ctx context.Context, dryRun bool) ([]string, error) {
 	if _, err := e.find(ctx); err != nil {
 		return nil, fmt.Errorf("docker: %w", err)
 	}
+	if !dryRun {
+		e.removeLeft(ctx)
+	}
 	found, err := e.Client.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", homeLabel)})
 	if err != nil {
 		return nil, fmt.Errorf("docker: list containers: %w", err)
