@@ -67,7 +67,7 @@ func New(o Options) backend.Backend {
 type engine struct {
 	Options
 
-	mu   sync.Mutex // held while home is found
+	mu   sync.Mutex // held while home is found, and the client made
 	home *home      // nil until it has been
 
 	left sync.Map // names of containers that may have been made and could not be removed

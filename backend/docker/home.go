@@ -31,12 +31,8 @@ func (e *engine) find(ctx context.Context) (*home, error) {
 	if e.home != nil {
 		return e.home, nil
 	}
-	if e.Client == nil {
-		c, err := client.New(client.FromEnv)
-		if err != nil {
-			return nil, fmt.Errorf("use the engine that the environment names: %w", err)
-		}
-		e.Client = c
+	if err := e.connectLocked(); err != nil {
+		return nil, err
 	}
 	own, err := e.ownContainer(ctx)
 	if err != nil {
@@ -59,6 +55,25 @@ func (e *engine) find(ctx context.Context) (*home, error) {
 	}
 	e.home = h
 	return h, nil
+}
+
+// connect sees to it that there is a client.
+func (e *engine) connect() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.connectLocked()
+}
+
+func (e *engine) connectLocked() error {
+	if e.Client != nil {
+		return nil
+	}
+	c, err := client.New(client.FromEnv)
+	if err != nil {
+		return fmt.Errorf("use the engine that the environment names: %w", err)
+	}
+	e.Client = c
+	return nil
 }
 
 // ownMount finds a container's id in the mounts that an engine makes in it.

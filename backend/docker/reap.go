@@ -62,9 +62,9 @@ func beginOf(pid int) (string, error) {
 }
 
 // Reap removes the containers of parents that are gone: containers that the engine does not have or that do not run, and
-// processes of this very host. It returns their names.
+// processes of this very host. It returns their names. It needs no settings but the engine.
 func (e *engine) Reap(ctx context.Context, dryRun bool) ([]string, error) {
-	if _, err := e.find(ctx); err != nil {
+	if err := e.connect(); err != nil {
 		return nil, fmt.Errorf("docker: %w", err)
 	}
 	if !dryRun {

@@ -88,15 +88,25 @@ func (f *platform) Format(s fmt.State, _ rune) {
 	fmt.Fprintf(s, "fly machines of app %s", f.options.App)
 }
 
-// check says which settings are missing.
+// setting is one that has to be there.
+type setting struct{ value, field, variable string }
+
+// check says which settings are missing to boot anything.
 func (f *platform) check() error {
+	return errors.Join(f.checkAccess(), missing(
+		setting{f.options.Image, "Image", "FLY_IMAGE_REF"},
+		setting{f.options.Dial, "Dial", "FLY_PRIVATE_IP"},
+	))
+}
+
+// checkAccess says which are missing to ask for anything at all.
+func (f *platform) checkAccess() error {
+	return missing(setting{f.options.Token, "Token", "FLY_API_TOKEN"}, setting{f.options.App, "App", "FLY_APP_NAME"})
+}
+
+func missing(settings ...setting) error {
 	var errs []error
-	for _, s := range []struct{ value, field, variable string }{
-		{f.options.Token, "Token", "FLY_API_TOKEN"},
-		{f.options.App, "App", "FLY_APP_NAME"},
-		{f.options.Image, "Image", "FLY_IMAGE_REF"},
-		{f.options.Dial, "Dial", "FLY_PRIVATE_IP"},
-	} {
+	for _, s := range settings {
 		if s.value == "" {
 			errs = append(errs, fmt.Errorf("fly: Options.%s is not set, and neither is %s", s.field, s.variable))
 		}

@@ -12,9 +12,9 @@ import (
 const homeKey = "flame_home"
 
 // Reap destroys the machines of parents whose own machine is gone, or stopped. It returns their names. Of a parent elsewhere, and
-// of one whose app the token may not look into, it says nothing.
+// of one whose app the token may not look into, it says nothing. It needs no settings but a token and an app.
 func (f *platform) Reap(ctx context.Context, dryRun bool) ([]string, error) {
-	if err := f.check(); err != nil {
+	if err := f.checkAccess(); err != nil {
 		return nil, err
 	}
 	all, err := f.api.list(ctx)

@@ -158,7 +158,7 @@ func (s *source) isProduct() bool { return !s.isTest() && moduleOf(s.path) == ".
 
 // moduleOf returns the folder of the module that a file belongs to.
 func moduleOf(p string) string {
-	for _, m := range []string{"backend/docker", "backend/fly", "backend/kubernetes"} {
+	for _, m := range []string{"backend/docker", "backend/fly", "backend/kubernetes", "cmd/flame"} {
 		if p == m || strings.HasPrefix(p, m+"/") {
 			return m
 		}
