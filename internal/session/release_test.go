@@ -72,6 +72,25 @@ func TestReleasedMemoryIsNotSent(t *testing.T) {
 	}
 }
 
+// A result that comes before all of its call has left would give the caller memory that is still being written.
+func TestResultBeforeItsCallHasLeftIsCorrupt(t *testing.T) {
+	s, runner := joined(t)
+	msg := make([]byte, 8<<20)
+	var got Result
+	c := &Call{Ended: func(r Result) { got = r }, Attended: true}
+	if err := s.Send(c, [][]byte{msg}, 0); err != nil {
+		t.Fatal(err)
+	}
+	head := wire.AppendResultHead(nil, wire.ResultHead{})
+	if _, err := runner.conn.Write(wire.AppendFrame(nil, wire.Result, c.id, head)); err != nil {
+		t.Fatal(err)
+	}
+	s.Wait(c)
+	if err := s.Err(); !errors.Is(err, wire.ErrCorrupt) || !got.Lost || got.Started {
+		t.Errorf("the session: %v; the call: %+v", err, got)
+	}
+}
+
 // What only claims to be large takes no memory.
 func TestMemoryIsMadeForWhatHasCome(t *testing.T) {
 	var made []int

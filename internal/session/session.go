@@ -187,8 +187,11 @@ func (s *Session) result(f wire.Frame) error {
 	if c == nil || c.in.data != nil {
 		return fmt.Errorf("%w: a result of call %d, which is not waiting for one", wire.ErrCorrupt, f.Call)
 	}
-	if h.Held && (c.Held == nil || c.held || !s.out.mayHaveLeft(&c.out)) {
+	if h.Held && (c.Held == nil || c.held) {
 		return fmt.Errorf("%w: call %d cannot be held", wire.ErrCorrupt, f.Call)
+	}
+	if (h.Held || c.out.large) && !s.out.mayHaveLeft(&c.out) {
+		return fmt.Errorf("%w: a result of call %d, of which a part is still here", wire.ErrCorrupt, f.Call)
 	}
 	c.holding = h.Held
 	c.in.begin(h.Size, first, s.limits.Room)
@@ -267,6 +270,9 @@ func (s *Session) finish(c *Call, r Result) {
 	s.mu.Unlock()
 	if !live {
 		return
+	}
+	if c.out.large {
+		s.out.drop(&c.out) // its parts are their owner's again
 	}
 	c.Ended(r)
 	s.mu.Lock()
