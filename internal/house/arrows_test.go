@@ -40,7 +40,8 @@ var public = []string{".", "backend", "backend/backendtest", "backend/inproc", "
 
 // beside says which modules beside the root one of them may import.
 var beside = map[string][]string{
-	"cmd/flame": {"backend/docker", "backend/fly"},
+	"cmd/flame": {"backend/docker", "backend/fly", "backend/kubernetes"},
+	"examples":  {"backend/docker", "backend/fly", "backend/kubernetes"},
 }
 
 // strangers says which modules of others the rooms of the root import.
