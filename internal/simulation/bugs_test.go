@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/fleetinglambda/flame/internal/seeded"
@@ -26,7 +27,13 @@ var bugs = []seeded.Bug{
 	{"a task keeps no copy", "../../send.go", "Snapshot: true, ", ""},
 }
 
+// withBugs is set where the time is taken for it.
+var withBugs = flag.Bool("bugs", false, "put bugs into the code, one at a time, and have the lives find them")
+
 func TestSeededBugsAreFound(t *testing.T) {
+	if !*withBugs {
+		t.Skip("skipped: it builds the library many times; -args -bugs has it done")
+	}
 	seeded.Test{
 		Name: "TestWhateverHappensEveryCallHasOneTrueOutcome", Args: []string{"-lives", "300"},
 		Says: func(said string) string { return said[:min(len(said), 600)] },
