@@ -38,7 +38,7 @@
 //     The very ctx given to [Call] is, where the function has captured it, the context that the function is given.
 //   - What is logged with a captured [*log/slog.Logger] or [*log.Logger] is logged here, with the attributes, groups and place
 //     that it would have here. Records of a [*log/slog.Logger] are marked besides, behind their own attributes, with pool, runner and
-//     call; without call where the items of a [Map] share it. Lines of a [*log.Logger] are not, as their form is the program's. Call returns
+//     call; where the items of a [Map] share it, with call only if their context was given along. Lines of a [*log.Logger] are not, as their form is the program's. Call returns
 //     when all is logged. When more is logged than the logger takes, records are dropped and counted.
 //   - An [io.Reader], [io.Writer], [io.Seeker], [io.ReaderAt], [io.WriterAt], [io.Closer], or an interface with any of their
 //     methods and no others, such as [mime/multipart.File], is used here while the function uses what stands in there.

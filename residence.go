@@ -77,14 +77,14 @@ func (m *mapping) bring(c *pool.Call, s *session.Session) error {
 	return nil
 }
 
-// settle sends the function to a runner. What is logged with its loggers is no one call's: the items share them.
+// settle sends the function to a runner. The items share its loggers: of which one a record is, only its context says.
 func (m *mapping) settle(s *session.Session, r *residence, runner string) {
 	defer close(r.sent)
 	r.call.Resident, r.call.Key, r.call.Attempt = true, m.number, 1
 	r.call.Ended = func(session.Result) { m.moveOut(s, r) }
 	if r.desk.Lent() {
 		r.call.Noted = r.desk.Noted
-		r.desk.Send(lend.Mark{Pool: m.call.pool.config.Name, Runner: runner})
+		r.desk.Send(lend.Mark{Pool: m.call.pool.config.Name, Runner: runner, Number: s.NumberOf})
 	}
 	var left time.Duration
 	if d, ok := m.ctx.Deadline(); ok {

@@ -5,6 +5,7 @@ package flame_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"testing"
@@ -68,7 +69,7 @@ func TestF14_RecordsOfARunThatIsRepeatedAreMarkedWithTheRunnerThatHasIt(t *testi
 	}
 }
 
-func TestF14_RecordsOfAMapAreMarkedWithTheRunnerAndOfItsInputsWithTheCall(t *testing.T) {
+func TestF14_RecordsOfAMapAreMarkedWithTheRunnerAndWhereItIsKnownWithTheCall(t *testing.T) {
 	p, _ := open(t, flame.Config{Max: 2})
 	book := &logbook{}
 	own := slog.New(book)
@@ -80,9 +81,10 @@ func TestF14_RecordsOfAMapAreMarkedWithTheRunnerAndOfItsInputsWithTheCall(t *tes
 			}
 		}
 	}
-	for runner, err := range flame.Map(t.Context(), p, inputs, func(_ context.Context, in input) (string, error) {
+	for runner, err := range flame.Map(t.Context(), p, inputs, func(ctx context.Context, in input) (string, error) {
 		info, _ := flame.Parent()
 		own.Info("the function's", "on", info.Runner)
+		own.InfoContext(ctx, "with its context", "on", info.Runner)
 		in.logger.Info("the input's", "on", info.Runner)
 		return info.Runner, nil
 	}) {
@@ -90,14 +92,20 @@ func TestF14_RecordsOfAMapAreMarkedWithTheRunnerAndOfItsInputsWithTheCall(t *tes
 			t.Fatal(runner, err)
 		}
 	}
-	all := book.all()
+	all, calls := book.all(), map[string]map[uint64]bool{}
 	for _, e := range all {
-		_, marked := e.attrs["call"]
-		if marked != (e.Message == "the input's") || e.attrs["runner"].String() != e.attrs["on"].String() || e.attrs["pool"].String() != "test" {
+		call, marked := e.attrs["call"]
+		if calls[e.Message] == nil {
+			calls[e.Message] = map[uint64]bool{}
+		}
+		if marked {
+			calls[e.Message][call.Uint64()] = true
+		}
+		if marked != (e.Message != "the function's") || e.attrs["runner"].String() != e.attrs["on"].String() || e.attrs["pool"].String() != "test" {
 			t.Errorf("%s: %v", e.Message, e.attrs)
 		}
 	}
-	if len(all) != 8 {
-		t.Errorf("%d records", len(all))
+	if own := calls["with its context"]; len(all) != 12 || len(own) != 4 || !maps.Equal(own, calls["the input's"]) {
+		t.Errorf("%d records, of the calls %v", len(all), calls)
 	}
 }

@@ -17,6 +17,7 @@ type Link interface {
 	Listen(heed func(note []byte))
 	Note(note []byte) bool
 	Backlog() int
+	Of(ctx context.Context) uint64
 }
 
 // Borrower makes what stands in for the things that a parent has lent to one call. Link and Leftovers are set before it is

@@ -35,6 +35,8 @@ func (r *road) Context() context.Context { return r.ctx }
 func (r *road) Backlog() int             { return 0 }
 func (r *road) Abandoned()               { r.abandoned.Add(1) }
 
+func (r *road) Of(context.Context) uint64 { return 0 }
+
 func (r *road) Fail(err error) {
 	r.failure.CompareAndSwap(nil, &err)
 	r.cancel(err)

@@ -30,7 +30,7 @@ type op byte
 const (
 	gone      op = iota // no note: the parent is, and a function that is detached goes on
 	ended               // parent → runner: a context is over; its cause
-	logged              // runner → parent: a record or a line
+	logged              // runner → parent: the call that a record is of, and the record; or a line
 	asked               // runner → parent: epoch, and how much the function has read in all: a stream may be read on
 	back                // runner → parent: how much it has read in all: it reads on from there
 	read                // parent → runner: epoch, bytes of a stream

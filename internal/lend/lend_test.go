@@ -51,6 +51,8 @@ type wire struct {
 func (w *wire) Context() context.Context { return w.ctx }
 func (w *wire) Backlog() int             { return w.backlog }
 
+func (w *wire) Of(context.Context) uint64 { return 0 }
+
 func (w *wire) Note(n []byte) bool {
 	w.desk.Noted(bytes.Clone(n))
 	return true

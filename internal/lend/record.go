@@ -59,8 +59,12 @@ func (d *Desk) lendLogger(t *lent) {
 		if o != logged {
 			return
 		}
-		payload = bytes.Clone(payload)
-		mark := d.marked()
+		of, n := binary.Uvarint(payload)
+		if n <= 0 {
+			return
+		}
+		payload = bytes.Clone(payload[n:])
+		mark := d.marked(of)
 		d.deliver(len(payload), func() {
 			var r record
 			if codec.Decode(payload, &r, codec.Untrusted) != nil || !h.Enabled(ctx, slog.Level(r.Level)) {
@@ -80,6 +84,9 @@ func (d *Desk) lendLogger(t *lent) {
 type Mark struct {
 	Pool, Runner string // "" for both: nothing is marked
 	Call         uint64 // its number; 0 if the function is not one call's
+	// Number returns the number of the call that has this id on its connection, or 0. It is asked if Call is 0, about the call
+	// whose context something was logged with; nil if nobody knows.
+	Number func(id uint64) uint64
 }
 
 // on adds the mark to a record, behind its own attributes.
@@ -93,11 +100,15 @@ func (m Mark) on(r *slog.Record) {
 	}
 }
 
-// marked is what marks that which is logged now.
-func (d *Desk) marked() Mark {
+// marked is what marks that which is logged now, with the context of the call that has an id; 0 if of none.
+func (d *Desk) marked(id uint64) Mark {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.mark
+	m := d.mark
+	d.mu.Unlock()
+	if m.Call == 0 && m.Number != nil && id > 0 {
+		m.Call = m.Number(id)
+	}
+	return m
 }
 
 // slog makes the record of the parent's side.

@@ -28,8 +28,8 @@ type noted struct {
 	number uint64
 }
 
-func (n noted) tell(_ context.Context, record []byte, _ int) {
-	n.Note(note(n.number, logged, record...))
+func (n noted) tell(ctx context.Context, record []byte, _ int) {
+	n.Note(append(binary.AppendUvarint(appendNote(nil, n.number, logged), n.Of(ctx)), record...))
 }
 
 func (n noted) instead() slog.Handler { return nil }

@@ -53,13 +53,41 @@ func (v *Server) Tell(what []byte) { v.tell(0, what) }
 
 // TellFor is Tell about the call whose function has ctx, or one made from it. With any other context it is about no call.
 func (v *Server) TellFor(ctx context.Context, what []byte) {
-	if ctx != nil {
-		if in, _ := ctx.Value(ofCall{}).(*Incoming); in != nil && in.server == v {
-			in.Tell(what)
-			return
-		}
+	if in := v.callOf(ctx); in != nil {
+		in.Tell(what)
+		return
 	}
 	v.Tell(what)
+}
+
+// callOf returns the call whose function has ctx, or one made from it; nil if there is none.
+func (v *Server) callOf(ctx context.Context) *Incoming {
+	if ctx == nil {
+		return nil
+	}
+	if in, _ := ctx.Value(ofCall{}).(*Incoming); in != nil && in.server == v {
+		return in
+	}
+	return nil
+}
+
+// Of returns the id of the call, of all that come over the same connection, whose function has ctx, or one made from it. With
+// any other context it is 0.
+func (in *Incoming) Of(ctx context.Context) uint64 {
+	if of := in.server.callOf(ctx); of != nil {
+		return of.id
+	}
+	return 0
+}
+
+// NumberOf returns the Number of the call with an id; 0 if it is over, or there was none.
+func (s *Session) NumberOf(id uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.calls[id]; c != nil {
+		return c.Number
+	}
+	return 0
 }
 
 // ofCall is the key of the call that a context belongs to.
