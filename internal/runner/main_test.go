@@ -120,7 +120,7 @@ func TestARunnerWhoseParentLeavesWhileItBootsSaysSoInOneLine(t *testing.T) {
 		}
 		inst.(backend.Connected).Conn().Close()
 		<-inst.Done()
-		if got := string(inst.(backend.Teller).Output()); got != "flame: the parent has left while this runner booted: there is nothing to do\n" {
+		if got := string(inst.(backend.Teller).Output()); got != "flame: runner r-1: its parent has left while it booted: there is nothing to do\n" {
 			t.Errorf("it says %q", got)
 		}
 	}

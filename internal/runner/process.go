@@ -113,7 +113,7 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	release()
 	cancel()
 	if err != nil {
-		return complain(err)
+		return i.complain(err)
 	}
 	j.logThere()
 	var wg sync.WaitGroup
@@ -179,9 +179,9 @@ func obey(j *Joined, stop <-chan os.Signal) {
 }
 
 // complain says why this process does not serve. That its parent has left meanwhile is no fault of its own.
-func complain(err error) int {
+func (i Invite) complain(err error) int {
 	if errors.Is(err, session.ErrHungUp) {
-		err = errors.New("the parent has left while this runner booted: there is nothing to do")
+		err = fmt.Errorf("runner %s: its parent has left while it booted: there is nothing to do", i.Runner)
 	}
 	fmt.Fprintln(os.Stderr, "flame:", err)
 	return 1
