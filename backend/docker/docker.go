@@ -118,7 +118,7 @@ func (e *engine) boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 	}
 	made, err := e.Client.ContainerCreate(ctx, client.ContainerCreateOptions{Name: spec.ID, Config: config, HostConfig: host})
 	if err != nil {
-		return nil, fmt.Errorf("create a container of image %s: %w", config.Image, err)
+		return nil, fmt.Errorf("create a container of image %s: %w%s", config.Image, err, e.wayOut(err))
 	}
 	output := e.Output
 	if output == nil {
@@ -137,6 +137,8 @@ func (e *engine) boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 // wayOut adds what to do where the engine's own words leave that open.
 func (e *engine) wayOut(err error) string {
 	switch said := err.Error(); {
+	case isNotFound(err) && strings.Contains(said, "No such image"):
+		return " (pull or build it first: a boot pulls nothing)"
 	case e.GPUs != 0 && strings.Contains(said, "capabilities: [[gpu]]"):
 		return " (Options.GPUs needs a GPU on the engine's host, and the NVIDIA container toolkit)"
 	case strings.Contains(said, "container process") && strings.Contains(said, "no such file or directory"):

@@ -113,9 +113,9 @@ func TestBootErrorsSayWhatIsWrong(t *testing.T) {
 		wrong func(*docker.Options)
 		says  []string
 	}{
-		{"no such image", func(o *docker.Options) { o.Image = "no-such-image:1" }, []string{"no-such-image:1", "No such image"}},
+		{"no such image", func(o *docker.Options) { o.Image = "no-such-image:1" }, []string{"no-such-image:1", "No such image", "pull or build it first"}},
 		{"no such network", func(o *docker.Options) { o.Network = "nowhere" }, []string{"network nowhere"}},
-		{"no such file", func(o *docker.Options) { o.Path = "/elsewhere" }, []string{"/elsewhere", "no such file"}},
+		{"no such file", func(o *docker.Options) { o.Path = "/elsewhere" }, []string{"/elsewhere", "no such file", "CGO_ENABLED=0, and at Options.Path"}},
 		{"no image", func(o *docker.Options) { o.Image = "" }, []string{"Options.Image"}},
 		{"a firewall", func(o *docker.Options) { o.Dial = "192.0.2.1:9" }, []string{"192.0.2.1:9", "it was not ready in"}},
 	} {
