@@ -136,13 +136,13 @@ func (l *Line) Read(b []byte) (int, error) {
 func (l *Line) Write(b []byte) (int, error) {
 	done := 0
 	for done < len(b) {
-		if err := l.awaitRoom(); err != nil {
+		n, err := l.keepAndSend(b[done:])
+		if done += n; n == 0 && err == nil {
+			err = l.awaitRoom()
+		}
+		if err != nil {
 			return done, err
 		}
-		l.sending <- struct{}{}
-		done += l.keep(b[done:])
-		l.send()
-		<-l.sending
 	}
 	return done, nil
 }

@@ -19,7 +19,7 @@ type parser struct {
 const readAhead = 4 << 10
 
 // ackEvery is how much may come before the other end is told, if nothing else is sent to it.
-const ackEvery = most / 16
+const ackEvery = most / 4
 
 // few is how much may come without ever being told: frames that themselves only tell.
 const few = 8 * headerSize

@@ -15,16 +15,20 @@ func (l *Line) awaitRoom() error {
 	return l.err
 }
 
-// keep adds a frame with what there is room for, and returns how much that is. Who calls it has the token of sending.
-func (l *Line) keep(b []byte) int {
+// keepAndSend adds a frame with what there is room for, sends it, and returns how much that is.
+func (l *Line) keepAndSend(b []byte) (int, error) {
+	l.sending <- struct{}{}
+	defer func() { <-l.sending }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := min(len(b), l.kept.room())
-	if n > 0 {
-		l.frameLocked(header{length: n})
-		l.kept.add(b[:n])
+	if n == 0 || l.err != nil {
+		return 0, l.err
 	}
-	return n
+	l.frameLocked(header{length: n})
+	l.kept.add(b[:n])
+	l.sendLocked()
+	return n, nil
 }
 
 // frameLocked adds a header, and tells in it how far has been received.
@@ -37,10 +41,9 @@ func (l *Line) frameLocked(h header) {
 	l.kept.add(appendHeader(room[:0], h))
 }
 
-// send sends what has not been sent. Who calls it has the token of sending, so that the memory stays as it is.
-func (l *Line) send() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// sendLocked sends what has not been sent, without the lock while it does. Who calls it has the token of sending, so that the
+// memory stays as it is.
+func (l *Line) sendLocked() {
 	for conn := l.conn; conn != nil && !l.mute && l.sent < l.kept.end; conn = l.conn {
 		b := l.kept.from(l.sent)
 		l.mu.Unlock()
@@ -65,10 +68,7 @@ func (l *Line) post() {
 	for {
 		select {
 		case <-l.due:
-			l.sending <- struct{}{}
 			l.pay()
-			l.send()
-			<-l.sending
 		case <-l.over:
 			l.leave()
 			return
@@ -76,8 +76,10 @@ func (l *Line) post() {
 	}
 }
 
-// pay adds the frame that is owed, if there is room and it has not gone with another one.
+// pay sends the frame that is owed, if there is room and it has not gone with another one, and what else there is to send.
 func (l *Line) pay() {
+	l.sending <- struct{}{}
+	defer func() { <-l.sending }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.calm {
@@ -87,6 +89,7 @@ func (l *Line) pay() {
 	if l.must && l.conn != nil && l.kept.kept()+headerSize <= most {
 		l.frameLocked(header{})
 	}
+	l.sendLocked()
 }
 
 // leave tells the other end that the line is over, if there is a connection, and closes that.
@@ -94,14 +97,12 @@ func (l *Line) leave() {
 	l.sending <- struct{}{}
 	defer func() { <-l.sending }()
 	l.mu.Lock()
-	conn := l.conn
-	if conn != nil {
-		l.owes |= leads
-		l.frameLocked(header{})
+	defer l.mu.Unlock()
+	if l.conn == nil {
+		return
 	}
-	l.mu.Unlock()
-	if conn != nil {
-		l.send()
-		conn.Close()
-	}
+	l.owes |= leads
+	l.frameLocked(header{})
+	l.sendLocked()
+	l.conn.Close()
 }
