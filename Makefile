@@ -7,10 +7,10 @@ LIVES    ?= 100000
 FOR      ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz bench proof simulation soak faults tidy ci
+.PHONY: help build test race lint fmt fuzz bench proof simulation soak faults e2e tidy ci
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 build: ## build every module alone, as its users do
 	@set -e; for m in $(MODULES); do (cd $$m && GOWORK=off go build -o /dev/null ./...); done
@@ -48,6 +48,9 @@ soak: ## put a mixed load on pools of real processes for FOR (1h), with kills, s
 
 faults: ## bring about every fault and threat that was thought of, and write docs/faults.md (some minutes, as root)
 	go run ./internal/faults
+
+e2e: ## run the tests that need a Docker Engine and a Kubernetes, real ones (as root on Debian; the first time 15 minutes)
+	./scripts/e2e
 
 tidy: ## tidy every go.mod
 	@set -e; for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy); done
