@@ -63,6 +63,7 @@ func wanted() map[string][]string {
 	for _, f := range append(slices.Clone(faults), threats...) {
 		for _, t := range f.tests {
 			folder, name, _ := strings.Cut(t, " ")
+			name, _, _ = strings.Cut(name, "/") // what is behind it runs with it
 			if !slices.Contains(all[folder], name) {
 				all[folder] = append(all[folder], name)
 			}
@@ -150,7 +151,7 @@ func table(w io.Writer, faults []fault, letter string, results map[string]result
 		for _, t := range f.tests {
 			folder, name, _ := strings.Cut(t, " ")
 			names = append(names, "`"+strings.TrimPrefix(folder+" ", ". ")+name+"`")
-			r := results[t]
+			r := results[folder+" "+strings.ReplaceAll(name, " ", "_")]
 			switch r.Action {
 			case "pass":
 				said = append(said, fmt.Sprintf("passed, %.1f s", r.Elapsed))

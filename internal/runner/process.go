@@ -135,7 +135,7 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	last.Wait()
 	code := 0
 	if session.Abandoned(err) {
-		code = complain(err)
+		code = i.complain(err)
 	}
 	if err != nil {
 		endGroup(parent)
