@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fleetinglambda/flame"
+	"github.com/fleetinglambda/flame/backend"
 	"github.com/fleetinglambda/flame/backend/process"
 )
 
@@ -31,6 +32,7 @@ func TestN05_SilentDeathIsFoundIn15SecondsAndLifeIsNotTakenForIt(t *testing.T) {
 	for name, is := range map[string]func(*testing.T){
 		"a stopped runner":                        both(stoppedRunner),
 		"a runner that is stopped for a while":    both(pausedRunner),
+		"a runner that wakes too late":            lateRunner,
 		"a stopped parent":                        stoppedParent("parent"),
 		"a stopped parent of runners that dial":   stoppedParent("parent dialled"),
 		"a network that swallows everything":      swallowingNetwork,
@@ -248,5 +250,55 @@ func starvingRunner(t *testing.T) {
 	all.Wait()
 	if n := w.connections() - made; n > 0 {
 		t.Errorf("the connection was given up %d times", n)
+	}
+}
+
+// stopped says whether a process is.
+func stopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && strings.HasPrefix(state, "T")
+}
+
+// remote boots runners that go on when they are stopped, as on a machine that cannot be reached.
+type remote struct{ *wire }
+
+func (r remote) Boot(ctx context.Context, spec backend.Spec) (backend.Instance, error) {
+	i, err := r.wire.Boot(ctx, spec)
+	return unstoppable{i}, err
+}
+
+type unstoppable struct{ backend.Instance }
+
+func (unstoppable) Stop(context.Context) error { return nil }
+
+func lateRunner(t *testing.T) {
+	_, w, _ := wired(t, flame.Config{})                                                       // whose own pool boots nobody
+	p, err := flame.Open(t.Context(), flame.Config{Name: "test", Backend: remote{w}, Min: 1}) // so that somebody is there to refuse it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	n := listen(t)
+	addr := n.addr
+	runner := pid(t, p)
+	task := flame.Start(t.Context(), p, func(context.Context) (int, error) { return os.Getpid(), hold(addr) })
+	n.next(t)
+	before := p.Stats().Ended
+	sendSignal(t, runner, syscall.SIGSTOP)
+	settle(t, func() bool { return stopped(runner) }, func() string { return "it does not stop" })
+	n.release()
+	_, err = task.Wait(t.Context())
+	var lost *flame.RunnerLostError
+	if !errors.As(err, &lost) || !lost.Started {
+		t.Errorf("%v", err)
+	}
+	settle(t, func() bool { return p.Stats().Ready == 1 }, func() string { return "no other has come" })
+	sendSignal(t, runner, syscall.SIGCONT)
+	if took := gone(t, runner); took > 5*time.Second {
+		t.Errorf("it left after %v", took)
+	}
+	if s := p.Stats(); s.Lost != 1 || s.Ended != before {
+		t.Errorf("its late result counts: %+v", s)
 	}
 }
