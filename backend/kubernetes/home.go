@@ -29,6 +29,7 @@ type home struct {
 	image, path  string
 	listen, dial string
 	identity     string // in a note on its pods, for Reap
+	lacks        error  // why no runner can be booted from here; nil if one can
 }
 
 // settling is how long the API server may take to know of a container that runs already.
@@ -64,6 +65,15 @@ func (c *cluster) find(ctx context.Context) (*home, error) {
 	h.listen, h.dial = cmp.Or(c.Listen, h.listen), cmp.Or(c.Dial, h.dial)
 	c.home = h
 	return h, nil
+}
+
+// booting returns the home of one that can boot runners.
+func (c *cluster) booting(ctx context.Context) (*home, error) {
+	h, err := c.find(ctx)
+	if err == nil {
+		err = h.lacks
+	}
+	return h, err
 }
 
 // config says how the API server is reached, and the namespace that goes with it. Requests are not held back on this side: the API
@@ -258,16 +268,15 @@ func facing(server string) (string, error) {
 	return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil
 }
 
-// settleOutside fills in what holds for a process in no pod.
+// settleOutside fills in what holds for a process in no pod. What it lacks for booting it may not need.
 func (h *home) settleOutside(dial string) (err error) {
-	var errs []error
 	if h.image == "" {
-		errs = append(errs, errors.New("this process is in no pod of the cluster: set Options.Image to one that holds this very executable"))
+		h.lacks = errors.Join(h.lacks, errors.New("this process is in no pod of the cluster: set Options.Image to one that holds this very executable"))
 	}
 	if dial == "" {
-		errs = append(errs, errors.New("this process is in no pod of the cluster: set Options.Dial to where pods reach it"))
+		h.lacks = errors.Join(h.lacks, errors.New("this process is in no pod of the cluster: set Options.Dial to where pods reach it"))
 	}
 	h.listen = ":0"
 	h.identity, err = onHost()
-	return errors.Join(append(errs, err)...)
+	return err
 }

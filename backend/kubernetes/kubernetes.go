@@ -105,7 +105,7 @@ func (c *cluster) boot(ctx context.Context, spec backend.Spec) (backend.Instance
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	h, err := c.find(ctx)
+	h, err := c.booting(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func (h *home) forget(ctx context.Context, name string) {
 
 // Address is where runners reach this process.
 func (c *cluster) Address(ctx context.Context) (listen, dial string, err error) {
-	h, err := c.find(ctx)
+	h, err := c.booting(ctx)
 	if err != nil {
 		return "", "", fmt.Errorf("kubernetes: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetinglambda/flame/backend"
 	"github.com/fleetinglambda/flame/backend/docker"
 	"github.com/fleetinglambda/flame/backend/fly"
+	"github.com/fleetinglambda/flame/backend/kubernetes"
 )
 
 // gc removes what dead parents have left: what pools do when they are opened, and every ten minutes, by hand.
@@ -24,7 +25,7 @@ func gc() *command {
 Runners end by themselves when their parent does, and pools remove what could not. This is for what is left when no program
 with a pool is there any more. Only what belongs to a parent that is certainly gone is listed: a parent that cannot be seen from
 here is never judged.`,
-		commands: []*command{gcDocker(), gcFly()},
+		commands: []*command{gcDocker(), gcFly(), gcKubernetes()},
 	}
 }
 
@@ -79,6 +80,23 @@ FLY_API_TOKEN:
 					return errors.New("whose runners? Name the app with -app, or FLY_APP_NAME")
 				}
 				return collect(ctx, fly.New(fly.Options{App: *app, URL: *url}), "machine", "flame gc fly -yes", *yes, out, notes)
+			}
+		},
+	}
+}
+
+func gcKubernetes() *command {
+	return &command{
+		name:  "kubernetes",
+		short: "lists pods whose parent is gone, and deletes them with -yes",
+		long: `
+The parent was a pod that is gone or has ended, or a process of this host: run it where the parent ran. The names of the pods are on
+stdout, one a line. Which cluster it is KUBECONFIG says, as it says to kubectl; in a pod, the token of its service account.`,
+		flags: func(set *flag.FlagSet) action {
+			namespace := set.String("namespace", "", "the `name` of the namespace that runners are in (default: that of the kubeconfig or the own pod)")
+			yes := removing(set)
+			return func(ctx context.Context, out, notes io.Writer) error {
+				return collect(ctx, kubernetes.New(kubernetes.Options{Namespace: *namespace}), "pod", "flame gc kubernetes -yes", *yes, out, notes)
 			}
 		},
 	}

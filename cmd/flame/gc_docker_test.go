@@ -23,20 +23,6 @@ import (
 	"github.com/fleetinglambda/flame/backend/docker"
 )
 
-// parentVariable makes this test binary a parent in a process of its own. It names its pool and the image.
-const parentVariable = "FLAME_TEST_PARENT"
-
-func TestMain(m *testing.M) {
-	runners.ServeIfRunner()
-	if of := os.Getenv(parentVariable); of != "" {
-		pool, image, _ := strings.Cut(of, " ")
-		_, err := openPool(context.Background(), pool, image)
-		fmt.Println("open", err)
-		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
-	}
-	os.Exit(m.Run())
-}
-
 // openPool opens a pool with two containers, in which the libraries that the executable needs are mounted.
 func openPool(ctx context.Context, name, image string) (*runners.Pool, error) {
 	o := docker.Options{Image: image, Path: "/app", Output: io.Discard}
@@ -109,7 +95,7 @@ func containers(t *testing.T, c *client.Client, pool string) (names []string) {
 func orphans(t *testing.T, c *client.Client, image string) []string {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), parentVariable+"=gc-dead "+image)
+	cmd.Env = append(os.Environ(), parentVariable+"=docker gc-dead "+image)
 	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
