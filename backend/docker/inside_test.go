@@ -130,10 +130,6 @@ func TestN04_PerCallEachCallHasAProcessInsideTheContainer(t *testing.T) {
 	if late := new(flame.TimeoutError); !errors.As(err, &late) {
 		t.Errorf("hang: %v", err)
 	}
-	err = flame.Run(t.Context(), p, func(context.Context) error { return fill() })
-	if lost := lostIn(t, err); !lost.OOM {
-		t.Errorf("memory: %v", err)
-	}
 	// then it is in the same container as before, in a process of its own.
 	passes(t, p)
 	close(finish)
@@ -141,6 +137,15 @@ func TestN04_PerCallEachCallHasAProcessInsideTheContainer(t *testing.T) {
 	names := containers(t, "docker-test")
 	if err != nil || len(names) != 1 || !strings.HasSuffix(who, " true 1") || p.Stats().Boots != 1 {
 		t.Errorf("%q of %q, %v, after %d boots", who, names, err, p.Stats().Boots)
+	}
+	// And when the container's memory runs out, it is the call that goes.
+	err = flame.Run(t.Context(), p, func(context.Context) error { return fill() })
+	if lost := lostIn(t, err); !lost.OOM {
+		t.Errorf("memory: %v", err)
+	}
+	passes(t, p)
+	if p.Stats().Boots != 1 {
+		t.Errorf("the container went, too: %+v", p.Stats())
 	}
 }
 

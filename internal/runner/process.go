@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,9 +109,7 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
-	ctx, release := signal.NotifyContext(ctx, syscall.SIGTERM) // what has not joined has nothing to finish
 	j, err := i.accept(ctx)
-	release()
 	cancel()
 	if err != nil {
 		return i.complain(err)
@@ -143,14 +142,40 @@ func Main(i Invite, cleanup []func(context.Context)) int {
 	return code
 }
 
-// accept connects to the parent and joins it.
+// accept connects to the parent and joins it. SIGTERM ends it until it is about to say that it is ready: from then on the parent may
+// send calls, which are to be finished.
 func (i Invite) accept(ctx context.Context) (*Joined, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	told, ready := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(told, syscall.SIGTERM)
+	defer signal.Stop(told)
+	var listen sync.WaitGroup
+	defer listen.Wait()
+	defer cancel(nil)
+	listen.Go(func() {
+		select {
+		case <-told:
+			cancel(errTerminated)
+		case <-ready:
+		case <-ctx.Done():
+		}
+	})
 	conn, err := i.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return join(ctx, conn, i.Runner, func(build string, w session.Welcome) (*slots, error) { return newSlots(ctx, i, build, w) })
+	return join(ctx, conn, i.Runner, func(build string, w session.Welcome) (s *slots, err error) {
+		if w.Slots > 0 {
+			s, err = newSlots(ctx, i, build, w)
+		}
+		close(ready)
+		listen.Wait()
+		return s, cmp.Or(err, context.Cause(ctx))
+	})
 }
+
+// errTerminated is why a runner has not joined.
+var errTerminated = errors.New("it was told to end by SIGTERM")
 
 // connect returns the connection that this process was born with, or dials the parent.
 func (i Invite) connect(ctx context.Context) (io.ReadWriteCloser, error) {

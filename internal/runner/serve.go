@@ -18,12 +18,15 @@ import (
 // Join introduces this process to its parent over conn as runner id. The parent's own process serves that way: it
 // cannot run calls in processes of their own.
 func Join(ctx context.Context, conn io.ReadWriteCloser, id string) (*Joined, error) {
-	return join(ctx, conn, id, func(string, session.Welcome) (*slots, error) {
+	return join(ctx, conn, id, func(_ string, w session.Welcome) (*slots, error) {
+		if w.Slots == 0 {
+			return nil, nil
+		}
 		return nil, errors.New("a runner inside its parent's process cannot give each call a process of its own: use another backend, or let calls share their runner")
 	})
 }
 
-// join also says how slots are made if the parent wants them.
+// join also says what is made ready once the parent has said what it wants: slots, or nil.
 func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(build string, w session.Welcome) (*slots, error)) (*Joined, error) {
 	im, err := image.Self()
 	if err != nil {
@@ -35,7 +38,7 @@ func join(ctx context.Context, conn io.ReadWriteCloser, id string, make func(bui
 		func(w session.Welcome) error {
 			j.limit, j.patience, j.level = w.Message, w.Finish, w.Level
 			err := hasNames(w.Names)
-			if err == nil && w.Slots > 0 {
+			if err == nil {
 				j.slots, err = make(im.Build(), w)
 			}
 			return err
