@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command soak puts a mixed load on pools of processes for a given time: one whose runners inherit a socket, one whose
 // runners dial over TLS, and one whose calls have processes of their own. Meanwhile it kills and stops runners, and breaks and
 // stalls connections. At the end it says how every call ended, what was wrong, and what is left.
