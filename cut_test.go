@@ -15,7 +15,6 @@ import (
 
 	"github.com/fleetinglambda/flame"
 	"github.com/fleetinglambda/flame/backend"
-	"github.com/fleetinglambda/flame/backend/process"
 )
 
 // cutOff is the configuration of pools whose runners are lost with their connection.
@@ -108,24 +107,21 @@ func TestF13_AConnectionThatIsCutAnywhereIsOneOutcomeAndNoEndOfFile(t *testing.T
 	for name, exchange := range exchanges {
 		for way, to := range []string{"parent", "runner"} {
 			t.Run(name+" to the "+to, func(t *testing.T) {
-				s := startScissors(t)
-				c := cutOff
-				c.Backend = s.backend(t)
-				p, r := open(t, c)
+				p, w, r := wired(t, cutOff)
 				tidy(t, p)
-				s.leave(way, -1)
+				w.cutAfter(-1, way)
 				if err := exchange(t.Context(), p, filepath.Join(t.TempDir(), "whole")); err != nil {
 					t.Fatal(err)
 				}
-				all, lost := s.passed(way), 0
+				all, lost := w.havePassed(way), 0
 				const cuts = 10
 				for i := range cuts {
 					pid(t, p) // a new runner
 					at := all * i / cuts
 					file := filepath.Join(t.TempDir(), fmt.Sprint(i))
-					s.leave(way, at)
+					w.cutAfter(at, way)
 					err := exchange(t.Context(), p, file)
-					s.leave(way, -1)
+					w.cutAfter(-1, way)
 					if judge(t, fmt.Sprintf("cut after %d of %d bytes", at, all), err, file) {
 						lost++
 					}
@@ -178,18 +174,4 @@ func ended(i backend.Instance) bool {
 	default:
 		return false
 	}
-}
-
-// backend boots runners that reach their parent through the scissors.
-func (s *scissors) backend(t *testing.T) backend.Backend {
-	return through{dialling{process.New(process.Options{Output: t.Output()})}, s}
-}
-
-type through struct {
-	dialling
-	scissors *scissors
-}
-
-func (b through) Address(context.Context) (listen, dial string, err error) {
-	return b.scissors.parent, b.scissors.listener.Addr().String(), nil
 }

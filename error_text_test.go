@@ -69,12 +69,9 @@ func TestACallWhoseRunnerIsLostSaysHow(t *testing.T) {
 		err := flame.Run(t.Context(), p, func(context.Context) error { os.Exit(0); return nil })
 		says(t, err, lost(`.*exit code 0`))
 	})
-	s := startScissors(t)
-	c := cutOff
-	c.Backend = s.backend(t)
-	p, _ := open(t, c)
+	p, w, _ := wired(t, cutOff)
 	pid(t, p)
-	s.leave(0, 0)
+	w.cutAfter(0, 0)
 	err := flame.Run(t.Context(), p, func(context.Context) error { return nil })
 	says(t, err, `runner \S+ was lost with a call, whose function may have run: its connection is over \(.+\), and so is it: exit code 0`)
 	var e *flame.RunnerLostError

@@ -30,6 +30,8 @@ type wire struct {
 	left    [2]int        // bytes to the parent, and to the runner, until the next cut; negative: no cut
 	moved   chan struct{} // closed when holding changes
 	kept    *bytes.Buffer // all that came; nil: nothing is kept
+	passed  [2]int        // bytes each way since cutAfter
+	cuts    int           // every other one is a reset
 }
 
 // pair is one connection through the wire.
@@ -38,6 +40,19 @@ type pair struct{ runner, parent net.Conn }
 func (p *pair) close() {
 	p.runner.Close()
 	p.parent.Close()
+}
+
+// reset has the end of its connections be a reset.
+func (p *pair) reset() {
+	_ = p.runner.(*net.TCPConn).SetLinger(0)
+	_ = p.parent.(*net.TCPConn).SetLinger(0)
+}
+
+// havePassed returns how many bytes have gone one way since cutAfter.
+func (w *wire) havePassed(way int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.passed[way]
 }
 
 // wired opens a pool of processes behind a wire.
@@ -139,21 +154,30 @@ func (w *wire) count(b []byte, way int) (passes int, cut bool) {
 	if w.kept != nil {
 		w.kept.Write(b)
 	}
-	n := len(b)
-	if w.left[way] < 0 || n < w.left[way] {
-		if w.left[way] >= 0 {
-			w.left[way] -= n
-		}
-		return n, false
+	passes = len(b)
+	if left := w.left[way]; left >= 0 {
+		passes = min(passes, left)
+		w.left[way] -= passes
+		cut = passes == left
 	}
-	n, w.left[way] = w.left[way], -1
-	return n, true
+	w.passed[way] += passes
+	if cut {
+		w.left[way] = -1
+		if w.cuts++; w.cuts%2 == 0 {
+			for p := range w.pairs {
+				p.reset()
+			}
+		}
+	}
+	return passes, cut
 }
 
-// cutAfter has the wire break when so many more bytes have gone one way: 0 to the parent, 1 to the runner.
+// cutAfter has the wire break when so many more bytes have gone one way: 0 to the parent, 1 to the runner. A negative number has it not
+// break any more.
 func (w *wire) cutAfter(n, way int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.passed = [2]int{}
 	w.left = [2]int{-1, -1}
 	w.left[way] = n
 }
