@@ -48,6 +48,13 @@ func (p *pair) reset() {
 	_ = p.parent.(*net.TCPConn).SetLinger(0)
 }
 
+// keep has the wire keep all that comes from now on.
+func (w *wire) keep() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept = new(bytes.Buffer)
+}
+
 // havePassed returns how many bytes have gone one way since cutAfter.
 func (w *wire) havePassed(way int) int {
 	w.mu.Lock()

@@ -20,7 +20,7 @@ import (
 
 func TestT06_NothingCrossesInPlainText(t *testing.T) {
 	p, w, r := wired(t, flame.Config{Max: 1})
-	w.kept = new(bytes.Buffer)
+	w.keep()
 	invites := make(chan string, 1)
 	r.change = func(s *backend.Spec) { invites <- s.Env[len(s.Env)-1] }
 	secret := strings.Repeat("a checksum that nobody is to see ", 1000)

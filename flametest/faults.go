@@ -156,19 +156,20 @@ func (f *Faults) Boot(ctx context.Context, spec backend.Spec) (backend.Instance,
 		}
 		inner = i.(backend.Connected)
 	}
-	r := newFaulty(spec.ID, inner, to, f.Delay)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.runners == nil {
 		f.runners = make(map[string]*faulty)
 	}
+	r := newFaulty(spec.ID, inner, to, f.Delay, func() { f.forget(spec.ID) })
 	f.runners[spec.ID] = r
-	r.forget = func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.runners, spec.ID)
-	}
 	return r, nil
+}
+
+func (f *Faults) forget(runner string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.runners, runner)
 }
 
 // wait returns after d, or with the cause when ctx has ended.

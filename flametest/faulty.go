@@ -42,8 +42,8 @@ type faulty struct {
 	met   bool      // its fate
 }
 
-func newFaulty(id string, inner backend.Connected, to fate, delay time.Duration) *faulty {
-	r := &faulty{id: "faulty-" + id, inner: inner, fate: to, delay: delay, done: make(chan struct{})}
+func newFaulty(id string, inner backend.Connected, to fate, delay time.Duration, forget func()) *faulty {
+	r := &faulty{id: "faulty-" + id, inner: inner, fate: to, delay: delay, forget: forget, done: make(chan struct{})}
 	r.parent, r.ours = net.Pipe()
 	if inner == nil {
 		return r

@@ -1,13 +1,12 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
+	"github.com/fleetinglambda/flame/backend"
 	"github.com/moby/moby/client"
 )
 
@@ -23,42 +22,8 @@ const (
 
 // onHost is the identity of this process.
 func onHost() (string, error) {
-	pid := os.Getpid()
-	place, err := placeOf()
-	if err != nil {
-		return "", err
-	}
-	began, err := beginOf(pid)
-	if err != nil {
-		return "", fmt.Errorf("say which process this is: %w", err)
-	}
-	return fmt.Sprintf("%s%s/%d/%s", inProcess, place, pid, began), nil
-}
-
-// placeOf names this host, since it was started, and the pid namespace of this process.
-func placeOf() (string, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("say which host this is: %w", err)
-	}
-	space, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return "", fmt.Errorf("say which process this is: %w", err)
-	}
-	return strings.TrimSpace(string(boot)) + "/" + strings.Trim(space, "pid:[]"), nil
-}
-
-// beginOf returns when a process of this namespace began, in ticks since the host was started.
-func beginOf(pid int) (string, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", err
-	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // what is before it may be anything
-	if len(fields) < 20 {
-		return "", errors.New("its stat is cut off")
-	}
-	return string(fields[19]), nil
+	process, err := backend.ThisProcess()
+	return inProcess + process, err
 }
 
 // Reap removes the containers of parents that are gone: containers that the engine does not have or that do not run, and
@@ -103,22 +68,6 @@ func (e *engine) isGone(ctx context.Context, home string) (bool, error) {
 		}
 		return err == nil && !c.Container.State.Running && !c.Container.State.Restarting && !c.Container.State.Paused, err
 	}
-	place, err := placeOf()
-	if err != nil {
-		return false, err
-	}
-	process, ok := strings.CutPrefix(home, inProcess+place+"/")
-	if !ok {
-		return false, nil
-	}
-	var pid int
-	var began string
-	if n, err := fmt.Sscanf(strings.Replace(process, "/", " ", 1), "%d %s", &pid, &began); n != 2 || err != nil {
-		return false, nil
-	}
-	now, err := beginOf(pid)
-	if errors.Is(err, os.ErrNotExist) {
-		return true, nil
-	}
-	return err == nil && now != began, err
+	_, ended, err := backend.Judge(strings.TrimPrefix(home, inProcess))
+	return ended, err
 }

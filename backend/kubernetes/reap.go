@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fleetinglambda/flame/backend"
 )
 
 // The two kinds of homes: a pod, as "namespace/name/uid/container", with the process in it after that; or a process of a host.
@@ -19,13 +21,13 @@ const (
 
 // inPod is the identity of this process in a container of a pod. Where a process has no identity, the pod has to do.
 func inPod(own *corev1.Pod, container string) string {
-	process, _ := thisProcess()
+	process, _ := backend.ThisProcess()
 	return fmt.Sprintf("%s%s/%s/%s/%s/%s", inPodPrefix, own.Namespace, own.Name, own.UID, container, process)
 }
 
 // onHost is the identity of this process in no pod.
 func onHost() (string, error) {
-	process, err := thisProcess()
+	process, err := backend.ThisProcess()
 	return inProcessPrefix + process, err
 }
 
@@ -78,10 +80,8 @@ func (c *cluster) Reap(ctx context.Context, dryRun bool) ([]string, error) {
 // isGone says whether a parent is certainly gone. Of a place that it cannot see into it says no.
 func (h *home) isGone(ctx context.Context, note string) (bool, error) {
 	if process, ok := strings.CutPrefix(note, inProcessPrefix); ok {
-		if !isHere(process) {
-			return false, nil
-		}
-		return hasEnded(process)
+		_, ended, err := backend.Judge(process)
+		return ended, err
 	}
 	parts := strings.SplitN(strings.TrimPrefix(note, inPodPrefix), "/", 5)
 	if !strings.HasPrefix(note, inPodPrefix) || len(parts) < 5 {
@@ -105,13 +105,12 @@ func (h *home) isGone(ctx context.Context, note string) (bool, error) {
 
 // isEarlier says whether a process of this very pod was of its container's life before this one, or has ended in this one.
 func (h *home) isEarlier(container, process string) (bool, error) {
-	switch {
-	case container != h.container || process == "":
+	if container != h.container || process == "" {
 		return false, nil
-	case isHere(process):
-		return hasEnded(process)
-	default:
-		mine, err := thisProcess()
-		return mine != "", err
 	}
+	if here, ended, err := backend.Judge(process); here {
+		return ended, err
+	}
+	mine, err := backend.ThisProcess()
+	return mine != "", err
 }

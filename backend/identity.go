@@ -1,18 +1,17 @@
-package kubernetes
+package backend
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
-// A process is told from all others by the host that it is on, since that was started, by its pid namespace, by its pid there, and by
-// when it began: "boot/namespace/pid/began".
-
-// thisProcess names this process.
-func thisProcess() (string, error) {
+// ThisProcess names this process, for the Reap of a later one: it is told from all others by the host that it is on, since that was
+// started, by its pid namespace, by its pid there, and by when it began.
+func ThisProcess() (string, error) {
 	place, err := placeOf()
 	if err != nil {
 		return "", err
@@ -21,7 +20,7 @@ func thisProcess() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("say which process this is: %w", err)
 	}
-	return fmt.Sprintf("%s/%d/%s", place, os.Getpid(), began), nil
+	return fmt.Sprintf("%s/%d/%s", place, os.Getpid(), began), nil // boot/namespace/pid/began
 }
 
 // placeOf names this host, since it was started, and the pid namespace of this process.
@@ -50,22 +49,22 @@ func beginOf(pid int) (string, error) {
 	return string(fields[19]), nil
 }
 
-// isHere says whether a process is, or was, in this process's pid namespace.
-func isHere(process string) bool {
+// Judge says of a process that [ThisProcess] has named whether it is, or was, in the pid namespace of this one, and if so
+// whether it has ended. Of others it says nothing.
+func Judge(process string) (here, ended bool, err error) {
 	place, err := placeOf()
-	return err == nil && strings.HasPrefix(process, place+"/")
-}
-
-// hasEnded says whether a process that is, or was, here has ended.
-func hasEnded(process string) (bool, error) {
-	parts := strings.Split(process, "/")
-	var pid int
-	if n, err := fmt.Sscan(parts[len(parts)-2], &pid); n != 1 || err != nil {
-		return false, nil
+	rest, here := strings.CutPrefix(process, place+"/")
+	if err != nil || !here {
+		return false, false, nil
+	}
+	number, began, _ := strings.Cut(rest, "/")
+	pid, err := strconv.Atoi(number)
+	if err != nil {
+		return true, false, nil
 	}
 	now, err := beginOf(pid)
 	if errors.Is(err, os.ErrNotExist) {
-		return true, nil
+		return true, true, nil
 	}
-	return err == nil && now != parts[len(parts)-1], err
+	return true, err == nil && now != began, err
 }
