@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -125,24 +126,42 @@ func TestT11_RightsThatAreMissingAreToldAsSuch(t *testing.T) {
 
 func TestACordonedNodeIsToldAsSuch(t *testing.T) {
 	s := cluster(t)
-	for _, cordoned := range []bool{true, false} {
-		patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%v}}`, cordoned)
-		nodes, err := s.core.Nodes().List(t.Context(), metav1.ListOptions{})
-		if err != nil {
-			t.Fatal(err)
+	s.cordon(t, true)
+	t.Cleanup(func() { s.cordon(t, false) })
+	o := s.options(t)
+	o.Unschedulable = time.Second
+	var err error
+	eventually(t, "the scheduler knows of it", func() bool {
+		var p *flame.Pool
+		p, err = flame.Open(t.Context(), flame.Config{Name: "kubernetes-wrong", Min: 1, Backend: kubernetes.New(o)})
+		if err == nil {
+			p.Close()
 		}
-		for _, n := range nodes.Items {
-			if _, err := s.core.Nodes().Patch(context.Background(), n.Name, "application/strategic-merge-patch+json", patch, metav1.PatchOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if cordoned {
-			o := s.options(t)
-			o.Unschedulable = time.Second
-			s.failsSoon(t, o, "Unschedulable", "unschedulable")
+		return err != nil
+	})
+	says(t, err, "Unschedulable", "unschedulable")
+	s.nothingIsLeft(t, "kubernetes-wrong")
+}
+
+// cordon has the nodes take no pods any more, or take them again.
+func (s *set) cordon(t *testing.T, cordoned bool) {
+	t.Helper()
+	nodes, err := s.core.Nodes().List(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%v}}`, cordoned)
+	for _, n := range nodes.Items {
+		if _, err := s.core.Nodes().Patch(context.Background(), n.Name, "application/strategic-merge-patch+json", patch, metav1.PatchOptions{}); err != nil {
+			t.Error(err)
 		}
 	}
-	s.nothingIsLeft(t, "kubernetes-wrong")
+	eventually(t, "the nodes are tainted, or not", func() bool {
+		nodes, err := s.core.Nodes().List(context.Background(), metav1.ListOptions{})
+		return err == nil && !slices.ContainsFunc(nodes.Items, func(n corev1.Node) bool {
+			return cordoned != slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable })
+		})
+	})
 }
 
 func TestN14_APodThatIsDeletedUnderACallMayFinishIt(t *testing.T) {
