@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -48,12 +49,15 @@ func (e *LostError) Error() string {
 // Abandoned says whether it could have been replaced.
 func (e *LostError) Abandoned() bool { return e.Window > 0 }
 
-// Unwrap returns both causes.
-func (e *LostError) Unwrap() []error {
-	if e.Redial == nil {
-		return []error{e.Cause}
+// Unwrap returns both causes, but none that is a deadline's: os.ErrDeadlineExceeded says of a Read that it was called off, and
+// whoever takes the end for that reads for ever.
+func (e *LostError) Unwrap() (causes []error) {
+	for _, err := range [...]error{e.Cause, e.Redial} {
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			causes = append(causes, err)
+		}
 	}
-	return []error{e.Cause, e.Redial}
+	return causes
 }
 
 // Config says how the two ends of a line treat each other. Both have the same times.

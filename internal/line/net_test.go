@@ -2,9 +2,10 @@ package line
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func (w *world) dial(ctx context.Context, received int64) (net.Conn, int64, erro
 	case refuses:
 		return nil, 0, ErrRefused
 	case unplugged:
-		return nil, 0, errors.New("unplugged")
+		return nil, 0, fmt.Errorf("unplugged: %w", os.ErrDeadlineExceeded)
 	}
 	near, far := w.pipe()
 	var theirs int64
