@@ -150,10 +150,10 @@ func (p *Pool) fill(ctx context.Context) error {
 		up, err := p.state.count[ready] >= p.config.Min, p.failure
 		p.mu.Unlock()
 		switch {
+		case up: // also if one failed that was asked for beyond Min
+			return nil
 		case err != nil:
 			return err
-		case up:
-			return nil
 		}
 		select {
 		case <-p.filled:

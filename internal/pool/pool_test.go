@@ -97,6 +97,17 @@ func TestF2_OpenFailsWithTheCauseAndStopsTheOthers(t *testing.T) {
 	}
 }
 
+func TestF2_OpenDoesNotFailForRunnersBeyondMin(t *testing.T) {
+	no := errors.New("no machine")
+	c := &cloud{refuse: func(int) error { return no }}
+	bubble(t, c, func(config *Config) { config.Headroom = 1 }, func(t *testing.T, p *Pool) {
+		synctest.Wait() // a boot may fail before Open has looked
+		if err := p.fill(t.Context()); err != nil || p.Stats().BootsFailed == 0 {
+			t.Errorf("%v, %d boots have failed", err, p.Stats().BootsFailed)
+		}
+	})
+}
+
 func TestF2_OpenEndsWithItsContext(t *testing.T) {
 	c := &cloud{bootFor: time.Minute}
 	synctest.Test(t, func(t *testing.T) {
